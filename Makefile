@@ -1,0 +1,41 @@
+# `make run` and `make test` set up everything they need on a machine that has Python >= 3.11, make and a package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+export DO_NOT_TRACK := 1
+
+.PHONY: run test check lint lock viz clean
+
+run: .venv/installed
+	$(BIN)/kedro run --pipeline=medical_transfer
+	@echo "Report: data/08_reporting/report.html"
+
+test: .venv/installed lint
+	$(BIN)/python -m medical_transfer fetch
+	$(BIN)/python -m pytest
+
+check: test
+
+lint: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+viz: .venv/installed
+	$(BIN)/kedro viz run
+
+# requirements.lock holds hashes and no index, so pip takes the files from whatever registry it is set to.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python >= 3.11 is needed: make PYTHON=python3.12 ...')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+# uv resolves for all systems and Python versions at once.
+lock:
+	uv pip compile pyproject.toml --extra dev --extra viz --python-version 3.11 --universal --generate-hashes \
+	    --no-emit-index-url --no-header --constraint requirements.in -o requirements.lock
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

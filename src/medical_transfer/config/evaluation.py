@@ -1,0 +1,27 @@
+"""How results are measured: intervals, calibration bins and the rule of the decision threshold."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from medical_transfer.config.base import Block
+
+ThresholdRule = Literal["youden", "sensitivity", "specificity", "half"]
+
+
+class Evaluation(Block):
+    """Metrics with group-clustered bootstrap intervals; threshold and temperature come from validation."""
+
+    resamples: int = Field(default=2000, ge=200, le=100_000)
+    """Bootstrap resamples of whole groups behind each interval."""
+    coverage: float = Field(default=0.95, gt=0.5, lt=1)
+    """Share of repetitions in which an interval should hold the true value."""
+    bins: int = Field(default=15, ge=2, le=100)
+    """Bins of equal mass of the calibration error and the reliability diagram."""
+    threshold: ThresholdRule = "youden"
+    """Where there are two classes: most sensitivity + specificity (`youden`, which is also the best balanced accuracy),
+    a target `sensitivity` or `specificity`, or one half. More classes: the most probable class, whatever the rule."""
+    target: float = Field(default=0.95, gt=0, le=1)
+    """The sensitivity or specificity that the rule of that name must reach on validation."""

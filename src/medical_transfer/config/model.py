@@ -1,0 +1,22 @@
+"""The network: its head and what of it may learn."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from medical_transfer.config.base import Block
+
+
+class Model(Block):
+    """A pretrained trunk with a new head."""
+
+    head: Literal["linear", "chapter_2_1", "chapter_5_1"] = "linear"
+    """One linear layer, or one of the chapter's two heads (512 hidden units, with or without batch norm)."""
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    """Dropout before the linear head (the chapter's heads have their own)."""
+    freeze: Literal["all", "partial", "none"] = "partial"
+    """`all`: only the head learns; `partial`: the last stages and the head; `none`: everything."""
+    trainable_stages: int = Field(default=3, ge=1)
+    """With `partial`: so many of the last stages of the trunk learn."""

@@ -1,0 +1,54 @@
+"""How a network is trained: the method, the budget and the optimiser."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from medical_transfer.config.base import Block
+
+
+class Finetune(Block):
+    """Fine-tuning: optionally the head first on cached features (LP-FT), then the stages that may learn."""
+
+    head_first: bool = True
+    """LP-FT (Kumar et al. 2022): train the head on frozen features before anything else moves."""
+    head_epochs: int = Field(default=20, ge=1)
+    """Most epochs of the head on cached features."""
+    head_learning_rate: float = Field(default=1e-3, gt=0)
+    """Learning rate of the head while the trunk is frozen."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Learning rate of the head once the trunk moves; each stage below has it divided by `multiplier`."""
+    multiplier: float = Field(default=2.6, ge=1)
+    """Ratio of learning rates between neighbouring stages (discriminative rates, Howard & Ruder 2018)."""
+    schedule: Literal["warmup_cosine", "cosine_restarts", "constant"] = "warmup_cosine"
+    """Shape of the learning rate; `cosine_restarts` is the chapter's (T_0=10, T_mult=2 epochs)."""
+    weight_decay: float = Field(default=1e-2, ge=0)
+    """Decoupled weight decay (AdamW) of matrices; norms and biases have none."""
+    batch_norm: Literal["frozen", "adapt"] = "frozen"
+    """`frozen`: batch norms keep the pretrained statistics (small batches estimate worse ones); `adapt`: they move."""
+    l2_sp: float = Field(default=0.0, ge=0)
+    """Pull towards the pretrained weights (L2-SP, Li et al. 2018); 0 switches it off."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Probability mass that is spread evenly over all classes."""
+
+
+class Training(Block):
+    """One block for all methods: `kind` names the method, and only its own sub-block is read."""
+
+    kind: Literal["finetune"] = "finetune"
+    """The method of `medical_transfer.methods` that trains."""
+    epochs: int = Field(default=6, ge=1)
+    """Most epochs once the trunk moves."""
+    batch_size: int = Field(default=32, ge=2)
+    """Images per step."""
+    patience: int = Field(default=3, ge=1)
+    """Epochs without a better validation score before a phase stops."""
+    class_weights: bool = True
+    """Weigh the loss by inverse class frequency."""
+    gradient_clip: float = Field(default=5.0, gt=0)
+    """Largest norm of the gradient."""
+    number_format: Literal["auto", "fp32", "bf16"] = "auto"
+    """`auto` times a few real steps once per machine and keeps the answer."""
+    finetune: Finetune = Finetune()

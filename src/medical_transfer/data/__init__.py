@@ -1,0 +1,1 @@
+"""From files to rows and pixels: packages, readers, manifest, decoding, audit, cache."""

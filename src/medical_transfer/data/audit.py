@@ -1,0 +1,133 @@
+"""The audit: every found file read and decoded once, its facts in a row, its pixels in a slot."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medical_transfer.config.images import Images
+from medical_transfer.data.decode import Unreadable, decode, one_line
+from medical_transfer.data.manifest import BEYOND_LIMIT, CONFLICT, DUPLICATE
+from medical_transfer.data.readers import NO_PATH, NO_ROW, Reader
+from medical_transfer.data.tables import text
+from medical_transfer.runtime.progress import progress
+from medical_transfer.types import AUDIT_COLUMNS
+
+UNREAD = frozenset((DUPLICATE, CONFLICT, BEYOND_LIMIT, NO_ROW, NO_PATH))
+"""Rows with these reasons are not read: nobody will use their pixels."""
+
+AHEAD_PER_WORKER = 4
+"""So many images per thread are under way at once; memory stays the same however many files there are."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Facts(NamedTuple):
+    """What reading one file told; `failure` is the reason where it could not be used."""
+
+    sha256: str | None = None
+    phash: str | None = None
+    width: int | None = None
+    height: int | None = None
+    mode: str | None = None
+    failure: str | None = None
+
+
+def will_be_read(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows the audit reads and decodes, shape (N,)."""
+    return ~rows["reason"].isin(list(UNREAD)).to_numpy(dtype=bool)
+
+
+def audit(found_rows: pd.DataFrame, reader: Reader, images: Images, pixels_NSS3: NDArray[np.uint8]) -> pd.DataFrame:
+    """Read and decode the rows of `manifest_rows`; row i's pixels go to slot i of `pixels_NSS3`.
+
+    A file that cannot be read or decoded is quarantined with the reason, whatever was known before; other rows keep
+    their status and reason. Duplicate, unlisted and passed-over rows are not read: they have no facts, and their
+    slots stay as they are. Memory does not grow with N but for the rows themselves.
+
+    Returns:
+        `types.AUDIT_COLUMNS`, then the rows' own columns, in the rows' order.
+    """
+
+    def examine(slot: int) -> Facts:
+        return _examine(reader, paths[slot], images, pixels_NSS3[slot])
+
+    paths = found_rows["path"].tolist()
+    facts = [Facts()] * len(paths)
+    slots = np.flatnonzero(will_be_read(found_rows)).tolist()
+    results = in_order(examine, slots, workers=images.workers or os.cpu_count() or 1)
+    for slot, fact in zip(slots, progress(results, "Reading images", total=len(slots)), strict=True):
+        facts[slot] = fact
+    return _with_facts(found_rows, facts)
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
+    """Results of `work` in the order of `items`, computed in threads that run only a little ahead."""
+    waiting: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) >= workers * AHEAD_PER_WORKER:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _examine(reader: Reader, path: str, images: Images, slot_SS3: NDArray[np.uint8]) -> Facts:
+    digest = None
+    try:
+        raw = reader.read(path)
+        digest = _content_hash(raw)
+        picture = decode(raw, images)
+    except (Unreadable, OSError, ValueError, MemoryError) as error:
+        return Facts(sha256=digest, failure=_reason(error))
+    slot_SS3[:] = picture.pixels_SS3
+    return Facts(digest, picture.phash, picture.width, picture.height, picture.mode)
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case Unreadable():
+            return str(error)
+        case FileNotFoundError():
+            return "file not found"
+        case PermissionError():
+            return "no permission to read"
+        case MemoryError():
+            return "too large for the memory of this machine"
+        case OSError():  # its full text would name the place
+            return f"cannot be read: {error.strerror or one_line(error)}"
+    return f"cannot be read: {one_line(error)}"
+
+
+def _content_hash(raw: bytes | NDArray[Any]) -> str:
+    """Sha256 of a file's bytes, or of an array's type, shape and bytes."""
+    if isinstance(raw, bytes):
+        return hashlib.sha256(raw).hexdigest()
+    return hashlib.sha256(f"{raw.dtype.str}{raw.shape}".encode() + raw.tobytes()).hexdigest()
+
+
+def _with_facts(rows: pd.DataFrame, facts: list[Facts]) -> pd.DataFrame:
+    told = pd.DataFrame(facts, columns=Facts._fields, index=rows.index)
+    frame = rows.copy()
+    for column in ("sha256", "phash", "mode"):
+        frame[column] = text(told[column]).set_axis(rows.index)
+    for column in ("width", "height"):
+        frame[column] = told[column].astype("Int64")
+    failure = text(told["failure"]).set_axis(rows.index)
+    frame["reason"] = failure.fillna(rows["reason"])
+    frame.loc[failure.notna(), "status"] = "quarantined"
+    own = [column for column in rows.columns if column not in AUDIT_COLUMNS]
+    return frame[[*AUDIT_COLUMNS, *own]]

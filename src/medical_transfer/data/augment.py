@@ -1,0 +1,120 @@
+"""What the network may see of a training image: augmentation policies on whole batches.
+
+A policy moves all images of a batch by one affine sampling each (crop, flip, rotation and shift are composed, so pixels
+are interpolated once) and then changes brightness and contrast. Images are float in [0, 1], shape (N, 3, S, S);
+randomness is a generator that the caller passes in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+Policy = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def none(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG001 - a policy like any other
+    """Leave the images as they are."""
+    return images_N3SS
+
+
+def gentle(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
+    """Small moves that keep anatomy true: rotation 10 degrees, zoom and shift of a tenth, brightness 15 %; no flip.
+
+    For modalities in which a mirror image lies (situs, laterality) and colour has no meaning.
+    """
+    draw = _Draw(len(images_N3SS), generator)
+    zoom_N = draw.uniform(0.9, 1.1)
+    moved = _affine(
+        images_N3SS,
+        scale_x=zoom_N,
+        scale_y=zoom_N,
+        angle=draw.uniform(-math.pi / 18, math.pi / 18),
+        shift_x=draw.uniform(-0.1, 0.1),
+        shift_y=draw.uniform(-0.1, 0.1),
+    )
+    return _jitter(moved, brightness=draw.uniform(0.85, 1.15), contrast=draw.uniform(0.85, 1.15))
+
+
+def mirrored(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
+    """`gentle`, and half of the images flipped left-right, half up-down: where an image has no handedness."""
+    moved = gentle(images_N3SS, generator)
+    draw = _Draw(len(moved), generator)
+    left_right_N, up_down_N = (draw.uniform(0, 1) < 0.5 for _ in range(2))
+    moved = torch.where(left_right_N.to(moved.device)[:, None, None, None], moved.flip(3), moved)
+    return torch.where(up_down_N.to(moved.device)[:, None, None, None], moved.flip(2), moved)
+
+
+def chapter(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
+    """The chapter's policy (section 5.1): RandomResizedCrop, horizontal flip, rotation 15 degrees, ColorJitter .2/.2.
+
+    Departures from torchvision's chain: one interpolation instead of two, so the corners of a rotated crop show the
+    image's own surroundings where there are some, and brightness always comes before contrast.
+    """
+    draw = _Draw(len(images_N3SS), generator)
+    area_N = draw.uniform(0.08, 1.0)
+    ratio_N = torch.exp(draw.uniform(math.log(3 / 4), math.log(4 / 3)))
+    width_N = (area_N * ratio_N).sqrt().clamp(max=1)
+    height_N = (area_N / ratio_N).sqrt().clamp(max=1)
+    flip_N = torch.where(draw.uniform(0, 1) < 0.5, -1.0, 1.0)
+    moved = _affine(
+        images_N3SS,
+        scale_x=width_N * flip_N,
+        scale_y=height_N,
+        angle=draw.uniform(-math.pi / 12, math.pi / 12),
+        shift_x=draw.uniform(-1, 1) * (1 - width_N),
+        shift_y=draw.uniform(-1, 1) * (1 - height_N),
+    )
+    return _jitter(moved, brightness=draw.uniform(0.8, 1.2), contrast=draw.uniform(0.8, 1.2))
+
+
+POLICIES: Mapping[str, Policy] = MappingProxyType(
+    {"none": none, "gentle": gentle, "mirrored": mirrored, "chapter": chapter}
+)
+
+
+class _Draw:
+    """Random numbers for one batch, drawn on the CPU so that every device sees the same ones."""
+
+    def __init__(self, n: int, generator: torch.Generator) -> None:
+        self.n, self.generator = n, generator
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(self.n, generator=self.generator)
+
+
+def _affine(
+    images_N3SS: Tensor, *, scale_x: Tensor, scale_y: Tensor, angle: Tensor, shift_x: Tensor, shift_y: Tensor
+) -> Tensor:
+    """Sample input position scale * rotation(angle) * p + shift for every output position p in [-1, 1]^2."""
+    cos_N, sin_N = angle.cos(), angle.sin()
+    row_x = torch.stack([scale_x * cos_N, -scale_x * sin_N, shift_x], dim=1)
+    row_y = torch.stack([scale_y * sin_N, scale_y * cos_N, shift_y], dim=1)
+    theta_N23 = torch.stack([row_x, row_y], dim=1).to(images_N3SS)
+    grid = functional.affine_grid(theta_N23, list(images_N3SS.shape), align_corners=False)
+    return functional.grid_sample(images_N3SS, grid, padding_mode="zeros", align_corners=False)
+
+
+def _jitter(images_N3SS: Tensor, *, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Multiply by brightness, then stretch around each image's mean grey by contrast."""
+    bright = (images_N3SS * brightness.to(images_N3SS)[:, None, None, None]).clamp(0, 1)
+    mean = bright.mean(dim=(1, 2, 3), keepdim=True)
+    return (mean + (bright - mean) * contrast.to(images_N3SS)[:, None, None, None]).clamp(0, 1)
+
+
+def example_views(
+    originals: list[NDArray[np.uint8]], policy: str, views: int, *, seed: int
+) -> list[list[NDArray[np.uint8]]]:
+    """So many augmented views (uint8, S x S x 3) of each of some pictures of one size, for a person to look at."""
+    images = torch.from_numpy(np.stack(originals)).permute(0, 3, 1, 2).float() / 255
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.stack([POLICIES[policy](images, generator) for _ in range(views)])
+    pictures = (drawn * 255).round().to(torch.uint8).permute(1, 0, 3, 4, 2).numpy()
+    return [list(of_one) for of_one in pictures]

@@ -1,0 +1,169 @@
+"""The image cache: every image decoded once, at training size, in a memory map beside its audit.
+
+A cache is a folder named by what went into it (`runtime.stage`): found rows, content of all files, and the parameters
+that shape pixels or rows. Other content or another size is another folder; where images lie is not part of the name.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import PIL
+from numpy.typing import NDArray
+
+from medical_transfer.config.images import Images
+from medical_transfer.data.audit import audit, will_be_read
+from medical_transfer.data.manifest import manifest_rows
+from medical_transfer.data.readers import Reader, open_reader
+from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.runtime.stage import content_key, once
+from medical_transfer.types import UserError
+
+SHAPING = {"size", "fit", "sixteen_bit", "max_pixels", "classes", "group_pattern", "group_block", "site", "limit"}
+"""Fields of `Images` that shape pixels or rows. Where the files lie and who decodes them does not."""
+
+MODULES = tuple(
+    f"medical_transfer.data.{name}"
+    for name in ("audit", "cache", "decode", "folders", "manifest", "npz", "readers", "tables")
+)
+
+
+@dataclass(frozen=True)
+class ImageCache:
+    """A handle to one cache; it holds only the folder, so it is cheap to copy and to pickle.
+
+    `meta.json`: size, fit, sixteen_bit, n, key, fingerprint (of the content of the files).
+    """
+
+    folder: Path
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """Facts about the cache as a whole."""
+        content: dict[str, Any] = read_json(self.folder / "meta.json")
+        return content
+
+    @property
+    def key(self) -> str:
+        """Content key."""
+        return str(self.meta["key"])
+
+    @cached_property
+    def _audit(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "audit.parquet")
+
+    @property
+    def audit(self) -> pd.DataFrame:
+        """One row per file found (`types.AUDIT_COLUMNS`, then own columns), row i for slot i; a copy."""
+        return self._audit.copy()
+
+    @cached_property
+    def pixels_NSS3(self) -> NDArray[np.uint8]:  # noqa: N802 - the house's shapes in names
+        """Read-only memory map, uint8; slots of images that were not read or are quarantined are black."""
+        n, size = self.meta["n"], self.meta["size"]
+        if n == 0:
+            return np.empty((0, size, size, 3), dtype=np.uint8)
+        pixels: NDArray[np.uint8] = np.load(self.folder / "pixels.npy", mmap_mode="r")
+        return pixels
+
+    @cached_property
+    def _slot_of(self) -> pd.Series[int]:
+        return pd.Series(np.arange(len(self._audit)), index=pd.Index(self._audit["image_id"].astype(object)))
+
+    def slots(self, image_ids: Iterable[str]) -> NDArray[np.int64]:
+        """Slot of each image, shape (N,).
+
+        Raises:
+            UserError: an image is not in this cache.
+        """
+        wanted = pd.Index(list(image_ids), dtype=object)
+        slots_N = self._slot_of.index.get_indexer(wanted).astype(np.int64)
+        if (slots_N < 0).any():
+            missing = wanted[slots_N < 0]
+            raise UserError(
+                f"{len(missing)} of {len(wanted)} images (first: {missing[0]}) are not in the image cache "
+                f"{self.folder}: manifest and cache are of different data; run the pipeline from ingestion."
+            )
+        return slots_N
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder}
+
+
+def build_image_cache(
+    images: Images, packages_folder: Path, root: Path, *, seed: int = 0, need_labels: bool = True
+) -> ImageCache:
+    """Audit and cache the images below `root`, or return the cache that is there already.
+
+    Args:
+        images: which images, and how their pixels are read.
+        packages_folder: where the wheels are kept.
+        root: where the caches are kept.
+        seed: draws the rows of `images.limit`.
+        need_labels: quarantine rows without a label (not so for prediction and unlabelled sites).
+
+    Raises:
+        UserError: the source of the images is not as expected (see the readers), or the disk is full.
+    """
+    reader = open_reader(images, packages_folder, need_labels=need_labels)
+    rows = manifest_rows(reader.find(), images, seed=seed, need_labels=need_labels)
+    fingerprint = reader.fingerprint()
+    key = content_key(
+        inputs={
+            "rows": _frame_hash(rows),
+            "files": fingerprint,
+            "images": images.model_dump(mode="json", include=SHAPING),
+            "pillow": PIL.__version__,
+        },
+        parameters=(),
+        modules=MODULES,
+    )
+    facts = {"key": key, "fingerprint": fingerprint}
+    return ImageCache(once(root, key, lambda folder: _write(folder, rows, reader, images, facts)))
+
+
+def _write(folder: Path, rows: pd.DataFrame, reader: Reader, images: Images, facts: dict[str, str]) -> None:
+    pixels_NSS3 = _reserve(folder / "pixels.npy", will_be_read(rows), images.size)
+    frame = audit(rows, reader, images, pixels_NSS3)
+    if isinstance(pixels_NSS3, np.memmap):
+        pixels_NSS3.flush()
+    frame.to_parquet(folder / "audit.parquet", index=False)
+    shape = images.model_dump(mode="json", include={"size", "fit", "sixteen_bit"})
+    write_json(folder / "meta.json", {**shape, **facts, "n": len(frame)})
+
+
+def _reserve(path: Path, used_N: NDArray[np.bool_], size: int) -> NDArray[np.uint8]:
+    """A writable map with disk space for the used slots taken now: a disk that fills later would kill the process.
+
+    Slots that are not used take no space.
+
+    Raises:
+        OSError: no space left on the disk.
+    """
+    shape = (len(used_N), size, size, 3)
+    if not len(used_N):
+        np.save(path, np.empty(shape, dtype=np.uint8))
+        return np.empty(shape, dtype=np.uint8)
+    slot_bytes = size * size * 3
+    if shutil.disk_usage(path.parent).free < int(used_N.sum()) * slot_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    pixels_NSS3 = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            for slot in np.flatnonzero(used_N).tolist():
+                os.posix_fallocate(file.fileno(), pixels_NSS3.offset + slot * slot_bytes, slot_bytes)
+    return pixels_NSS3
+
+
+def _frame_hash(rows: pd.DataFrame) -> str:
+    return hashlib.sha256(rows.to_csv(index=False, na_rep="\0").encode("utf-8")).hexdigest()

@@ -1,0 +1,58 @@
+"""The images of a manifest as numbers: which slot of the cache, which class, which group, for each split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medical_transfer.data.cache import ImageCache
+from medical_transfer.types import Split, UserError
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows of one split that can be learned from or judged: slots N, class numbers N, group numbers N."""
+
+    image_ids: tuple[str, ...]
+    slots_N: NDArray[np.int64]
+    labels_N: NDArray[np.int64]
+    groups_N: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+
+def class_names(manifest: pd.DataFrame) -> tuple[str, ...]:
+    """Names of the classes in use, sorted: their place is their number."""
+    usable = manifest[(manifest["status"] == "ok") & (manifest["split"] != "excluded")]
+    return tuple(sorted(str(label) for label in usable["label"].dropna().unique()))
+
+
+def labelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> LabelledRows:
+    """The usable rows of one split, in the manifest's order.
+
+    Raises:
+        UserError: where the split has no usable row.
+    """
+    mine = manifest[(manifest["split"] == split) & (manifest["status"] == "ok") & manifest["label"].notna()]
+    if mine.empty:
+        raise UserError(f"The manifest has no usable image in split '{split}': check split.* and the audit's reasons.")
+    names = class_names(manifest)
+    image_ids = tuple(mine["image_id"])
+    return LabelledRows(
+        image_ids=image_ids,
+        slots_N=cache.slots(image_ids),
+        labels_N=np.array([names.index(label) for label in mine["label"]], dtype=np.int64),
+        groups_N=pd.factorize(mine["group_id"])[0].astype(np.int64),
+    )
+
+
+def evenly_over_classes(labels_N: NDArray[np.int64], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Row numbers, ascending, of at most `limit` rows, as many from each class as it has and as the others leave."""
+    shuffled = rng.permutation(len(labels_N))
+    rank_within_class = pd.Series(labels_N[shuffled]).groupby(labels_N[shuffled]).cumcount().to_numpy()
+    chosen = shuffled[np.argsort(rank_within_class, kind="stable")[:limit]]
+    return np.sort(chosen)

@@ -1,0 +1,78 @@
+"""Batches by slicing arrays: no worker processes, no pickling, the same order for the same seed and epoch.
+
+Three things can be learned from, all of them memory maps on disk: images (uint8), activations at the cut of a frozen
+trunk, and features at its end. The last two hold several augmented views of each image; an epoch draws one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs (images N3SS uint8, or activations/features float), labels N, and the rows they came from."""
+
+    inputs: Tensor
+    labels_N: Tensor
+    rows_N: Tensor
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Move the batch to a device (the name that Lightning calls)."""
+        return Batch(self.inputs.to(device), self.labels_N.to(device), self.rows_N.to(device))
+
+    def __len__(self) -> int:
+        return len(self.labels_N)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What batches are cut from: one array per view, `views_V[v][slots[i]]` being row i under view v.
+
+    View 0 is the image as it is; further views are augmented. `labels_N` are class numbers.
+    """
+
+    views_V: tuple[NDArray[Any], ...]
+    slots_VN: tuple[NDArray[np.int64], ...]
+    labels_N: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels_N)
+
+    def take(self, rows_n: NDArray[np.int64], view_n: NDArray[np.int64]) -> Tensor:
+        """Row `rows_n[i]` under view `view_n[i]`, stacked."""
+        views, slots = self.views_V, self.slots_VN
+        return torch.from_numpy(np.stack([views[v][slots[v][r]] for r, v in zip(rows_n, view_n, strict=True)]))
+
+
+class Batches:
+    """An epoch of batches over `rows`, shuffled by `seed` (None: in order, view 0)."""
+
+    def __init__(self, rows: Rows, *, batch_size: int, seed: int | None = None) -> None:
+        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+
+    def __len__(self) -> int:
+        n, size = len(self.rows), self.batch_size
+        # A last batch of one image has no batch statistics: it joins no epoch of training.
+        return -(-n // size) - (1 if self.seed is not None and n % size == 1 and n > 1 else 0)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order, views = self._order()
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            rows = order[start : start + self.batch_size]
+            inputs = self.rows.take(rows, views[start : start + self.batch_size])
+            yield Batch(inputs, torch.from_numpy(self.rows.labels_N[rows]), torch.from_numpy(rows))
+
+    def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        n = len(self.rows)
+        if self.seed is None:
+            return np.arange(n), np.zeros(n, dtype=np.int64)
+        rng = np.random.default_rng(self.seed)
+        return rng.permutation(n), rng.integers(0, len(self.rows.views_V), n)

@@ -1,0 +1,152 @@
+"""From found rows to manifest rows: identity, class names, groups as far as names tell, and what is left out.
+
+No row is dropped here: what is not used stays with a reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+
+import numpy as np
+import pandas as pd
+
+from medical_transfer.config.images import Images
+from medical_transfer.data.tables import text
+from medical_transfer.runtime.seeds import generator
+from medical_transfer.types import FOUND_COLUMNS, UserError
+
+NO_LABEL = "no label"
+DUPLICATE = "duplicate path"
+CONFLICT = "duplicate path with different labels"
+BEYOND_LIMIT = "beyond images.limit"
+
+FEWEST_GROUPS = 3
+"""One group each for train, val and test."""
+
+
+def manifest_rows(found: pd.DataFrame, images: Images, *, seed: int = 0, need_labels: bool = True) -> pd.DataFrame:
+    """Rows ready for the audit: `image_id`, the found columns, `status`, `reason`, then own columns, in found order.
+
+    `image_id` is the first 16 hexadecimal digits of sha256(path), with a suffix where a path comes again. A row is
+    quarantined here for a reason of the reader, a path that came before, or (with `need_labels`) a missing label; it
+    is excluded but ok where `images.classes` drops its class or `images.limit` passes it over. A group of the table
+    wins over one from the file name. `seed` draws the rows of `images.limit`.
+
+    Raises:
+        UserError: `images.classes` names a class that was not found.
+    """
+    rows = found.reset_index(drop=True)
+    rows.insert(0, "image_id", image_ids(rows["path"]))
+    reason = rows.pop("reason") if "reason" in rows else text([None] * len(rows))
+    reason = reason.fillna(_duplicates(rows))
+    rows["site"] = rows["site"].fillna(images.site) if images.site else rows["site"]
+    rows["group_id"] = rows["group_id"].fillna(groups_from_names(rows["path"], images))
+    dropped = _dropped_classes(rows["label"], images)
+    if need_labels:
+        reason = reason.fillna(text(NO_LABEL if missing else None for missing in rows["label"].isna()))
+    status = text("ok" if fine else "quarantined" for fine in reason.isna())
+    rows["label"] = _used_names(rows["label"], images)
+    reason = reason.fillna(dropped)
+    beyond = _beyond_limit(
+        rows["label"],
+        candidate_N=(reason.isna() & ~rows["split"].isin(["excluded"])).to_numpy(),
+        limit=images.limit,
+        seed=seed,
+    )
+    reason = reason.fillna(beyond)
+    rows.loc[(dropped.notna() | beyond.notna()).to_numpy(), "split"] = "excluded"
+    rows.insert(1 + len(FOUND_COLUMNS), "status", status)
+    rows.insert(2 + len(FOUND_COLUMNS), "reason", reason)
+    return rows
+
+
+def image_ids(paths: pd.Series[str]) -> pd.Series[str]:
+    """Identity of each row: 16 hexadecimal digits of its path's sha256, and `-2`, `-3`... where they come again."""
+    ids = text(hashlib.sha256(path.encode("utf-8")).hexdigest()[:16] for path in paths)
+    times = ids.groupby(ids).cumcount() + 1
+    return text(digits if time == 1 else f"{digits}-{time}" for digits, time in zip(ids, times, strict=True))
+
+
+def groups_from_names(paths: pd.Series[str], images: Images) -> pd.Series[str]:
+    """Group of each path by `images.group_pattern`, else by `images.group_block`, else missing.
+
+    The pattern is searched in the file name; what its first group matches is the patient, whatever the folder. The
+    block is the last whole number in the file name (without its suffix) // block, counted in each folder by itself.
+    """
+    pattern = re.compile(images.group_pattern) if images.group_pattern else None
+    return text(_group(PurePosixPath(path), pattern, images.group_block) for path in paths)
+
+
+def check_trainable(audit: pd.DataFrame, images: Images) -> None:
+    """Refuse to train where no split could hold every class.
+
+    Raises:
+        UserError: no usable image, fewer than two classes, a class in fewer than three groups (a row without a group
+            is one of its own), or a positive class that is not there.
+    """
+    usable = audit[(audit["status"] == "ok") & audit["label"].notna() & ~audit["split"].isin(["excluded"])]
+    if usable.empty:
+        counts = audit["reason"].fillna(NO_LABEL).value_counts().head(3)
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in counts.items())
+        raise UserError(f"None of {len(audit)} files is usable ({reasons or 'no file found'}): see the audit for each.")
+    classes = sorted(usable["label"].unique())
+    if len(classes) < 2:
+        raise UserError(
+            f"All {len(usable)} usable images are of one class, {classes[0]!r}; at least two are needed: check the "
+            "folders or the table's labels, and images.classes."
+        )
+    _check_groups(usable)
+    if images.positive_class is not None and images.positive_class not in classes:
+        raise UserError(f"images.positive_class is {images.positive_class!r}, but the classes are {classes}.")
+
+
+def _check_groups(usable: pd.DataFrame) -> None:
+    groups = usable["group_id"].fillna(usable["image_id"])
+    sizes = usable["label"].value_counts().sort_index()
+    for label, count in sizes.items():
+        found = groups[usable["label"] == label].nunique()
+        if found < FEWEST_GROUPS:
+            raise UserError(
+                f"Class {label!r} has {count} usable image(s) in {found} group(s); at least {FEWEST_GROUPS} groups are "
+                f"needed, one each for train, val and test: add images, or drop it by images.classes={{{label}: null}}."
+            )
+
+
+def _duplicates(rows: pd.DataFrame) -> pd.Series[str]:
+    labels = rows["label"].fillna("").groupby(rows["path"]).transform("nunique")
+    again = zip(labels, rows["path"].duplicated(), strict=True)
+    return text(CONFLICT if several > 1 else DUPLICATE if second else None for several, second in again)
+
+
+def _group(path: PurePosixPath, pattern: re.Pattern[str] | None, block: int | None) -> str | None:
+    match = pattern.search(path.name) if pattern else None
+    if match and match.group(1):
+        return match.group(1)
+    numbers = re.findall(r"[0-9]+", path.stem) if block else []
+    return f"{path.parent}/{int(numbers[-1]) // block}" if block and numbers else None
+
+
+def _dropped_classes(found: pd.Series[str], images: Images) -> pd.Series[str]:
+    dropped = {name for name, used in images.classes.items() if used is None}
+    return text(f"class {name!r} is dropped by images.classes" if name in dropped else None for name in found)
+
+
+def _used_names(found: pd.Series[str], images: Images) -> pd.Series[str]:
+    names = sorted(found.dropna().unique())
+    unknown = sorted(set(images.classes) - set(names))
+    if unknown and names:
+        raise UserError(f"images.classes names {unknown}, which were not found. Found classes: {names}.")
+    return text(images.classes.get(name, name) if isinstance(name, str) else None for name in found)
+
+
+def _beyond_limit(labels: pd.Series[str], *, candidate_N: np.ndarray, limit: int | None, seed: int) -> pd.Series[str]:
+    """Reason of the candidates that are not among the `limit` drawn: class by class in turn, each in random order."""
+    shuffled = generator(seed, "images.limit").permutation(np.flatnonzero(candidate_N))
+    classes = labels.iloc[shuffled].fillna("")
+    turns = classes.groupby(classes).cumcount()
+    order = np.lexsort((pd.factorize(classes, sort=True)[0], turns))
+    beyond = np.zeros(len(labels), dtype=bool)
+    beyond[shuffled[order[limit:]] if limit is not None else []] = True
+    return text(BEYOND_LIMIT if passed_over else None for passed_over in beyond)

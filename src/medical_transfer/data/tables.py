@@ -1,0 +1,115 @@
+"""Tables that name images: read from CSV or Parquet, their known columns typed, all others kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from medical_transfer.types import AUDIT_COLUMNS, FOUND_COLUMNS, UserError
+
+TEXT = pd.StringDtype(na_value=np.nan)
+"""Column type of text; missing is NaN."""
+
+KNOWN_COLUMNS = {"path": "path", "label": "label", "group": "group_id", "split": "split", "site": "site"}
+"""Column of a table -> column of the found rows."""
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""How folders, arrays and tables call a split, in any case."""
+
+
+def found_frame(
+    paths: Iterable[str], label: Iterable[str | None] | None = None, split: Iterable[str | None] | None = None
+) -> pd.DataFrame:
+    """Found rows of a reader that knows paths and perhaps labels and splits."""
+    frame = pd.DataFrame({"path": text(paths)})
+    for column, values in {"label": label, "group_id": None, "split": split, "site": None}.items():
+        frame[column] = text([None] * len(frame) if values is None else values)
+    return frame[list(FOUND_COLUMNS)]
+
+
+def read_table(table: Path, *, need_labels: bool) -> pd.DataFrame:
+    """Rows of a table as `types.FOUND_COLUMNS` plus its own columns, in its order.
+
+    Numbers as labels or groups become text (`1`, also where missing values made them 1.0). An own column that has a
+    name of the audit gets the prefix `table_`.
+
+    Raises:
+        UserError: the table is missing or unreadable, lacks a column, or has a split of unknown name.
+    """
+    raw = _load(table)
+    needed = ["path", "label"] if need_labels else ["path"]
+    for column in needed:
+        if column not in raw.columns:
+            raise UserError(
+                f"{table} has no column {column!r}: found {list(map(str, raw.columns))}, expected path and label "
+                "(optional: group, split, site). Rename your columns."
+            )
+    nothing = [None] * len(raw)
+    frame = pd.DataFrame({new: tidy(raw.get(old, nothing)) for old, new in KNOWN_COLUMNS.items()})
+    frame["path"] = text(None if pd.isna(path) else str(path) for path in raw["path"])
+    frame["split"] = _splits(frame["split"], table)
+    own = raw[[column for column in raw.columns if column not in KNOWN_COLUMNS]].convert_dtypes()
+    own.columns = [f"table_{name}" if name in (*AUDIT_COLUMNS, "slot") else str(name) for name in own.columns]
+    return pd.concat([frame[list(FOUND_COLUMNS)], own], axis=1)
+
+
+def text(values: Iterable[str | None]) -> pd.Series[str]:
+    """A text column, every character kept."""
+    return pd.Series(list(values), dtype=TEXT)
+
+
+def tidy(values: Iterable[Any]) -> pd.Series[str]:
+    """A text column: whole numbers without decimals, surrounding blanks removed, empty text missing."""
+    return text(_as_text(value) for value in values)
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or pd.isna(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+def _load(table: Path) -> pd.DataFrame:
+    loaders: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": _load_csv,
+        ".parquet": pd.read_parquet,
+        ".pq": pd.read_parquet,
+    }
+    if table.suffix.lower() not in loaders:
+        raise UserError(f"images.table is {table}: expected a file that ends with {', '.join(loaders)}.")
+    if not table.is_file():
+        raise UserError(f"images.table is {table}, which does not exist: set it to your CSV or Parquet file.")
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+            frame = loaders[table.suffix.lower()](table)
+        return frame.reset_index(drop=frame.index.name is None)
+    except (ValueError, OSError, pd.errors.ParserWarning) as error:  # pandas' and Arrow's parser errors are ValueErrors
+        message = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{table} cannot be read as {table.suffix} ({message}): save it anew, CSV in UTF-8 with commas."
+        ) from error
+
+
+def _load_csv(table: Path) -> pd.DataFrame:
+    as_text: dict[str, Any] = dict.fromkeys(KNOWN_COLUMNS, str)
+    return pd.read_csv(table, dtype=as_text, encoding="utf-8-sig", low_memory=False, index_col=False)
+
+
+def _splits(found: pd.Series[str], table: Path) -> pd.Series[str]:
+    known = {**SPLIT_NAMES, "excluded": "excluded"}
+    names = found.str.lower()
+    unknown = sorted(set(found[names.notna() & ~names.isin(list(known))]))
+    if unknown:
+        raise UserError(f"{table} has splits {unknown}: expected {sorted(known)} or nothing in column 'split'.")
+    return text(None if pd.isna(name) else known[name] for name in names)

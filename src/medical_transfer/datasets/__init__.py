@@ -1,0 +1,1 @@
+"""Kedro datasets of our own: handles to content-addressed folders, and the manifest's validator."""

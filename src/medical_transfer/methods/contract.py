@@ -1,0 +1,38 @@
+"""What a method hands to the trainer: its phases and, per batch, its loss terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from medical_transfer.schedules import Schedule, constant
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The scalar that is minimised, and its parts by name as they appear in the history."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training with its own trainable part, optimizer groups and progress from 0 to 1.
+
+    Attributes:
+        name: how the phase is called in the history and on disk.
+        cut: index of the trunk's stage where cached activations enter; 0 learns from the images themselves.
+        epochs: the most epochs it may take.
+        groups: optimizer groups as torch takes them (`params`, `lr`, `weight_decay`, `name`).
+        schedule: shape of the learning rate over the phase.
+    """
+
+    name: str
+    cut: int
+    epochs: int
+    groups: tuple[dict[str, Any], ...]
+    schedule: Schedule = constant

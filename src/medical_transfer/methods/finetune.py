@@ -1,0 +1,102 @@
+"""Fine-tuning: the head first on frozen features, then the stages that may learn, the lower the slower.
+
+LP-FT: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
+Discriminative rates: Howard & Ruder 2018, section 3.2. L2-SP: Li, Grandvalet & Davoine 2018, eq. 2.
+Shapes: N images, C classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import softmax
+from torch import Tensor, nn
+from torch.nn import functional
+
+from medical_transfer.config.model import Model
+from medical_transfer.config.training import Training
+from medical_transfer.data.loaders import Batch
+from medical_transfer.methods.contract import LossTerms, Phase
+from medical_transfer.metrics.classification import auroc
+from medical_transfer.models.classifier import Classifier
+from medical_transfer.models.freezing import cut_of, freeze_below
+from medical_transfer.models.learning_rates import parameter_groups
+from medical_transfer.schedules import SCHEDULES
+
+
+class FineTune(nn.Module):
+    """Trains a classifier by cross-entropy, in one or two phases.
+
+    Phase `head` learns the head on features cached at the end of the trunk. Phase `trunk` lets the last stages, or all
+    of them, move too; it learns from activations cached before the first stage that moves, or from images.
+    """
+
+    def __init__(
+        self, classifier: Classifier, *, model: Model, training: Training, class_weights_C: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.model, self.epochs, self.config = model, training.epochs, training.finetune
+        self.stages = len(classifier.trunk.stage_names)
+        self.cut = self.stages
+        self.class_weights_C = class_weights_C
+        classifier.trunk.frozen_statistics = self.config.batch_norm == "frozen"
+        self.pretrained = {name: p.detach().clone() for name, p in classifier.trunk.named_parameters()}
+
+    def phases(self) -> tuple[Phase, ...]:
+        """The head alone where asked for, or where nothing else may learn; then the trunk above its cut."""
+        head = self._phase("head", self.stages, self.config.head_epochs, self.config.head_learning_rate)
+        cut = cut_of(self.classifier.trunk, self.model.freeze, self.model.trainable_stages)
+        if cut == self.stages:
+            return (head,)
+        trunk = self._phase("trunk", cut, self.epochs, self.config.learning_rate)
+        return (head, trunk) if self.config.head_first else (trunk,)
+
+    def start(self, phase: Phase) -> None:
+        """Freeze what is below the phase's cut."""
+        self.cut = phase.cut
+        freeze_below(self.classifier, phase.cut)
+
+    def losses(self, batch: Batch, progress: float) -> LossTerms:  # noqa: ARG002 - a loss that doesn't change in time
+        """Weighted cross-entropy; with L2-SP also alpha/2 ||w - w_pretrained||^2 over what moves of the trunk."""
+        weights = self.class_weights_C
+        cross_entropy = functional.cross_entropy(
+            self.logits(batch),
+            batch.labels_N,
+            weight=None if weights is None else weights.to(batch.inputs.device),
+            label_smoothing=self.config.label_smoothing,
+        )
+        if self.config.l2_sp == 0 or self.cut == self.stages:
+            return LossTerms(cross_entropy)
+        pull = self.config.l2_sp / 2 * self._squared_distance()
+        return LossTerms(cross_entropy + pull, {"cross_entropy": cross_entropy, "l2_sp": pull})
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Logits (N, C) of images, or of activations at the phase's cut."""
+        if self.cut == 0:
+            logits: Tensor = self.classifier(batch.inputs)
+            return logits
+        return self.classifier.forward_from(batch.inputs, self.cut)
+
+    def selection(self, logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
+        """Validation AUROC (macro one-vs-rest for more than two classes)."""
+        return float(auroc(labels_N, softmax(logits_NC, axis=1), np.ones((1, len(labels_N))))[0])
+
+    def predictor(self) -> Classifier:
+        """The classifier itself."""
+        return self.classifier
+
+    def _phase(self, name: str, cut: int, epochs: int, rate: float) -> Phase:
+        freeze_below(self.classifier, cut)
+        groups = parameter_groups(
+            self.classifier,
+            base_rate=rate,
+            multiplier=self.config.multiplier,
+            weight_decay=self.config.weight_decay,
+        )
+        return Phase(name, cut, epochs, tuple(dict(group) for group in groups), SCHEDULES[self.config.schedule])
+
+    def _squared_distance(self) -> Tensor:
+        learning = ((n, p) for n, p in self.classifier.trunk.named_parameters() if p.requires_grad)
+        return torch.stack([(p - self.pretrained[n].to(p.device)).square().sum() for n, p in learning]).sum()

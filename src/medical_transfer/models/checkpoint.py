@@ -1,0 +1,63 @@
+"""A trained model as two files: tensors in safetensors and a card in JSON. Nothing in it is ever unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from medical_transfer.models.architectures import behead, build_architecture
+from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
+from medical_transfer.models.classifier import Classifier, build_classifier
+from medical_transfer.models.stages import Trunk
+from medical_transfer.models.state_fit import fit_state
+from medical_transfer.models.weight_files import read_tensors
+from medical_transfer.models.weights import checked
+from medical_transfer.runtime.files import atomic_path, sha256_of, write_json
+
+
+def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> ModelCard:
+    """Write `model.safetensors` and then `model.json`, each whole or not at all; return the card with its checksum.
+
+    Raises:
+        ValueError: where the card names another architecture than the model has.
+    """
+    if card.architecture != classifier.trunk.architecture:
+        raise ValueError(f"card of {card.architecture} for a model of {classifier.trunk.architecture}")
+    tensors = {
+        name: tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format)
+        for name, tensor in classifier.state_dict().items()
+    }
+    with atomic_path(folder / WEIGHTS_FILE) as temporary:
+        save_file(tensors, temporary)
+        checksum = sha256_of(temporary)
+    complete = card.model_copy(update={"sha256": checksum})
+    write_json(folder / CARD_FILE, complete.model_dump(mode="json"))
+    return complete
+
+
+def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
+    """Rebuild a saved model, in eval mode, with its card; the source's own weights are not needed.
+
+    Raises:
+        UserError: where a file is missing, was changed since it was saved, or does not fit the card's architecture
+            (naming the first three mismatches).
+    """
+    card = read_card(folder)
+    path = checked(folder / WEIGHTS_FILE, card.sha256)
+    classifier = blank_classifier(card)
+    fit_state(classifier, read_tensors(path), origin=str(path))
+    return classifier.eval(), card
+
+
+def blank_classifier(card: ModelCard) -> Classifier:
+    """Build the untrained network that a card describes.
+
+    Raises:
+        UserError: where no such architecture or head exists here.
+    """
+    trunk = Trunk(card.architecture, behead(build_architecture(card.architecture)))
+    return build_classifier(
+        trunk, card.preprocessing, head=card.head, dropout=card.dropout, classes=len(card.classes), seed=0
+    )

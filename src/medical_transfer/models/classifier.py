@@ -1,0 +1,94 @@
+"""The whole model: normalisation, trunk, head. What it expects of its images travels inside it.
+
+Shapes: images (N, 3, S, S), float, RGB, in [0, 1]; features (N, D); logits (N, C).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from medical_transfer.models.heads import build_head
+from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.models.stages import Trunk
+
+
+class Normalise(nn.Module):
+    """RGB pixels in [0, 1] to what a source expects: its channel order, minus its mean, divided by its std."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.reverses_channels = preprocessing.channels == "BGR"
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images of the same shape."""
+        ordered = images.flip(1) if self.reverses_channels else images
+        return (ordered - self.mean) / self.std
+
+
+class Standardise(nn.Module):
+    """Features to mean 0 and standard deviation 1 on the images that it was fitted to; the identity until then.
+
+    It makes a head's learning rate fit any trunk, whatever the size of its features; nothing of it learns.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_dim))
+        self.register_buffer("std", torch.ones(feature_dim))
+
+    def fit(self, features_ND: Tensor) -> None:
+        """Take mean and standard deviation from features; a feature that is constant keeps its size."""
+        std, mean = torch.std_mean(features_ND.double(), dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+    def forward(self, features_ND: Tensor) -> Tensor:
+        """Standardised features of the same shape."""
+        return (features_ND - self.mean) / self.std
+
+
+class Classifier(nn.Module):
+    """A trunk with a head of its own, and features of one scale between them; its last stage is the head."""
+
+    def __init__(self, trunk: Trunk, head: nn.Module, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.normalise = Normalise(preprocessing)
+        self.trunk = trunk
+        self.standardise = Standardise(trunk.feature_dim)
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, C) of images."""
+        logits: Tensor = self.head(self.standardise(self.features(images)))
+        return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images."""
+        features: Tensor = self.trunk(self.normalise(images))
+        return features
+
+    def forward_until(self, images: Tensor, cut: int) -> Tensor:
+        """Activation of images before stage `cut` of the trunk: what a cache of the frozen part keeps."""
+        return self.trunk.forward_until(self.normalise(images), cut)
+
+    def forward_from(self, activation: Tensor, cut: int) -> Tensor:
+        """Logits (N, C) from the activation before stage `cut`."""
+        logits: Tensor = self.head(self.standardise(self.trunk.forward_from(activation, cut)))
+        return logits
+
+
+def build_classifier(
+    trunk: Trunk, preprocessing: Preprocessing, *, head: str, dropout: float, classes: int, seed: int
+) -> Classifier:
+    """Put a new head on a trunk; only the head's initial weights are random, from `seed`."""
+    new_head = build_head(head, feature_dim=trunk.feature_dim, classes=classes, dropout=dropout, seed=seed)
+    return Classifier(trunk, new_head, preprocessing)

@@ -1,0 +1,128 @@
+"""What a frozen network makes of images, computed once: features for scores, activations at cuts for training.
+
+Views are augmented copies of an image: view 0 is the image as it is. Maps of pictures are float16 (relative error at
+most 2^-11); feature vectors stay float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medical_transfer.config.backbones import Backbones
+from medical_transfer.data.augment import POLICIES
+from medical_transfer.models.backbones import build_trunk
+from medical_transfer.models.classifier import Classifier, Normalise
+from medical_transfer.models.onnx_source import open_graph
+from medical_transfer.models.onnx_source import run as run_graph
+from medical_transfer.models.runner import CHUNK, Runner, as_images, fast_runner, in_chunks
+from medical_transfer.models.source import Source
+from medical_transfer.models.weights import Graph
+from medical_transfer.runtime.devices import cores
+from medical_transfer.runtime.progress import progress
+from medical_transfer.runtime.seeds import derive_seed
+
+
+class FrozenPart(nn.Module):
+    """Normalisation and trunk, with the activations before each of `cuts` (ascending) as outputs."""
+
+    def __init__(self, classifier: Classifier, cuts: tuple[int, ...]) -> None:
+        super().__init__()
+        self.normalise, self.trunk, self.cuts = classifier.normalise, classifier.trunk, cuts
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Activations of images (N, 3, S, S) in [0, 1], one per cut."""
+        activation, done, outputs = self.normalise(images), 0, []
+        for cut in self.cuts:
+            activation = self.trunk.run(activation, done, cut)
+            done = cut
+            outputs.append(activation)
+        return tuple(outputs)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Handle to cached activations: `array(cut, view)` has one row per image, in the order in which they were given."""
+
+    folder: Path
+
+    def array(self, cut: int, view: int) -> NDArray[np.floating]:
+        """Read-only memory map of the activations before stage `cut` under one view."""
+        activations: NDArray[np.floating] = np.load(self.path(cut, view), mmap_mode="r")
+        return activations
+
+    def path(self, cut: int, view: int) -> Path:
+        """File of one map."""
+        return self.folder / f"cut{cut}_view{view}.npy"
+
+
+def write_features(
+    source: Source,
+    *,
+    pixels_NSS3: NDArray[np.uint8],
+    slots_n: NDArray[np.int64],
+    backbones: Backbones,
+    packages_folder: Path,
+    folder: Path,
+) -> None:
+    """Write `features.npy` (n, D) float32: the images of `slots_n` under a source, in their order."""
+    run = _source_runner(source, size=pixels_NSS3.shape[1], backbones=backbones, packages_folder=packages_folder)
+    chunks = [run(images)[0] for images in in_chunks(pixels_NSS3, slots_n, f"Features of {source.name}")]
+    np.save(folder / "features.npy", np.concatenate(chunks))
+
+
+def write_views(
+    classifier: Classifier,
+    *,
+    cuts: tuple[int, ...],
+    pixels_NSS3: NDArray[np.uint8],
+    slots_n: NDArray[np.int64],
+    views: int,
+    policy: str,
+    seed: int,
+    folder: Path,
+) -> None:
+    """Write the activations of the images in `slots_n` at `cuts` (ascending), as they are and under `views` views.
+
+    Args:
+        classifier: its normalisation and trunk are used, in eval mode.
+        cuts: indices of stages; the number of stages is the end of the trunk.
+        pixels_NSS3: the image cache.
+        slots_n: rows of the cache, in the order of the maps' rows.
+        views: augmented views beside view 0.
+        policy: name of the augmentation policy.
+        seed: with the number of the view and the place of an image it decides its augmentation.
+        folder: where the maps are written; see `Views`.
+    """
+    run = fast_runner(FrozenPart(classifier, cuts), outputs=tuple(f"cut{c}" for c in cuts), size=pixels_NSS3.shape[1])
+    maps: dict[tuple[int, int], NDArray[np.floating]] = {}
+    jobs = [(view, start) for view in range(views + 1) for start in range(0, len(slots_n), CHUNK)]
+    for view, start in progress(jobs, "Frozen part of the network", unit=f"{CHUNK} images"):
+        images = as_images(pixels_NSS3[slots_n[start : start + CHUNK]])
+        if view:
+            generator = torch.Generator().manual_seed(derive_seed(seed, f"{view}/{start}"))
+            images = POLICIES[policy](images, generator).contiguous()
+        for cut, activation in zip(cuts, run(images), strict=True):
+            if (cut, view) not in maps:
+                maps[cut, view] = _new_map(Views(folder).path(cut, view), len(slots_n), activation)
+            maps[cut, view][start : start + CHUNK] = activation
+
+
+def _new_map(path: Path, n: int, example: NDArray[np.float32]) -> NDArray[np.floating]:
+    kind = np.float16 if example.ndim > 2 else np.float32
+    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(n, *example.shape[1:]))
+
+
+def _source_runner(source: Source, *, size: int, backbones: Backbones, packages_folder: Path) -> Runner:
+    normalise = Normalise(source.preprocessing)
+    weights = source.weights
+    if isinstance(weights, Graph):
+        session, output = open_graph(weights, threads=cores()), weights.output
+        return lambda images: (run_graph(session, normalise(images).numpy(), output=output),)
+    trunk = build_trunk(source, backbones=backbones, packages_folder=packages_folder)
+    return fast_runner(nn.Sequential(normalise, trunk).eval(), outputs=("features",), size=size)

@@ -1,0 +1,78 @@
+"""What of a network learns: the first stages are frozen up to a cut, the rest and the head are not.
+
+Frozen means frozen: no gradient, and eval mode whatever `train()` says, so that neither parameters nor batch norm
+statistics change by a bit and the activation at the cut may be cached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, TypedDict
+
+from torch import nn
+
+from medical_transfer.models.classifier import Classifier
+from medical_transfer.models.stages import Trunk
+from medical_transfer.types import UserError
+
+Strategy = Literal["all", "partial", "none"]
+
+
+class ParameterRow(TypedDict):
+    """Parameters of one stage: how many there are and how many learn."""
+
+    stage: str
+    trainable: int
+    total: int
+
+
+def cut_of(trunk: Trunk, strategy: Strategy, trainable_stages: int) -> int:
+    """Number of frozen stages: all of them, all but the last `trainable_stages`, or none.
+
+    Raises:
+        UserError: where `partial` would freeze nothing.
+    """
+    stages = len(trunk.stage_names)
+    if strategy == "partial" and trainable_stages >= stages:
+        raise UserError(
+            f"model.trainable_stages={trainable_stages} leaves nothing frozen: {trunk.architecture} has {stages} "
+            f"stages ({', '.join(trunk.stage_names)}). Set it to at most {stages - 1}, or model.freeze to none."
+        )
+    return {"all": stages, "partial": stages - trainable_stages, "none": 0}[strategy]
+
+
+def freeze(classifier: Classifier, strategy: Strategy, trainable_stages: int) -> int:
+    """Freeze by strategy, in place, and return the cut (the number of frozen stages).
+
+    The chapter's `partial` (its `layer4` and the head of a ResNet) is `trainable_stages=1`.
+
+    Raises:
+        UserError: where `partial` would freeze nothing.
+    """
+    cut = cut_of(classifier.trunk, strategy, trainable_stages)
+    freeze_below(classifier, cut)
+    return cut
+
+
+def freeze_below(classifier: Classifier, cut: int) -> None:
+    """Freeze the stages before `cut` and let all others and the head learn, in place; modes are set at once."""
+    trunk = classifier.trunk
+    trunk.frozen_stages = cut
+    for index in range(len(trunk.stage_names)):
+        for parameter in trunk.stage_parameters(index).values():
+            parameter.requires_grad_(index >= cut)
+    classifier.head.requires_grad_(True)  # noqa: FBT003 - torch's signature
+    classifier.train(classifier.training)
+
+
+def parameter_table(classifier: Classifier) -> list[ParameterRow]:
+    """Trainable and total parameters of each stage, from the stem to the head."""
+    trunk = classifier.trunk
+    rows = [_row(name, trunk.stage_parameters(index).values()) for index, name in enumerate(trunk.stage_names)]
+    return [*rows, _row("head", classifier.head.parameters())]
+
+
+def _row(stage: str, parameters: Iterable[nn.Parameter]) -> ParameterRow:
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in parameters]
+    trainable = sum(size for size, learns in sizes if learns)
+    return ParameterRow(stage=stage, trainable=trainable, total=sum(size for size, _ in sizes))

@@ -1,0 +1,67 @@
+"""Heads: features (N, D) to logits (N, C). An explicit menu; the name is a value of `model.head`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from medical_transfer.types import UserError
+
+HIDDEN = 512
+
+
+def build_head(kind: str, *, feature_dim: int, classes: int, dropout: float, seed: int) -> nn.Sequential:
+    """Build a new head; its initial weights come from `seed` alone.
+
+    Args:
+        kind: a name of HEADS.
+        feature_dim: D of the trunk.
+        classes: C.
+        dropout: before the linear head; the chapter's heads have their own.
+        seed: of the initial weights; torch's global random numbers stay where they were.
+
+    Raises:
+        UserError: where no head has that name.
+    """
+    if kind not in HEADS:
+        raise UserError(f"Unknown head {kind!r}: choose one of {', '.join(HEADS)}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return HEADS[kind](feature_dim, classes, dropout)
+
+
+def linear(feature_dim: int, classes: int, dropout: float) -> nn.Sequential:
+    """Dropout and one linear layer: C (D + 1) parameters."""
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(feature_dim, classes))
+
+
+def chapter_2_1(feature_dim: int, classes: int, _dropout: float) -> nn.Sequential:
+    """Head of the chapter's section 2.1: 512 (D + 1) + C 513 parameters."""
+    return nn.Sequential(
+        nn.Dropout(0.5),
+        nn.Linear(feature_dim, HIDDEN),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Linear(HIDDEN, classes),
+    )
+
+
+def chapter_5_1(feature_dim: int, classes: int, _dropout: float) -> nn.Sequential:
+    """Head of the chapter's section 5.1, batch norm after ReLU: 512 (D + 1) + 1024 + C 513 parameters."""
+    return nn.Sequential(
+        nn.Dropout(0.5),
+        nn.Linear(feature_dim, HIDDEN),
+        nn.ReLU(),
+        nn.BatchNorm1d(HIDDEN),
+        nn.Dropout(0.3),
+        nn.Linear(HIDDEN, classes),
+    )
+
+
+HEADS: dict[str, Callable[[int, int, float], nn.Sequential]] = {
+    "linear": linear,
+    "chapter_2_1": chapter_2_1,
+    "chapter_5_1": chapter_5_1,
+}

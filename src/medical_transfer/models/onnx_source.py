@@ -1,0 +1,96 @@
+"""ONNX: a trunk exported for fast frozen features on a CPU, and sources that exist only as a graph.
+
+Shapes: images (N, 3, S, S) float32, features (N, D) float32; N is free, S is fixed by an export.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+from torch import nn
+from torch.jit._trace import TracerWarning
+
+from medical_transfer.models.weights import Graph, checked
+from medical_transfer.runtime.files import atomic_path
+from medical_transfer.types import UserError
+
+INPUT, OUTPUT = "images", "features"
+OPSET = 17
+
+
+def export_trunk(module: nn.Module, *, size: int, path: Path, outputs: tuple[str, ...] = (OUTPUT,)) -> Path:
+    """Write a module as an ONNX graph, atomically; its mode and device are left as they were.
+
+    Args:
+        module: a trunk, or a normalisation and a trunk in sequence.
+        size: S in pixels.
+        path: file to write.
+        outputs: names of what the module gives, in its order.
+
+    The TorchScript exporter is used: 3.7 s where the newer one takes 16.7 s for the same graph.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    example = torch.zeros(2, 3, size, size, device=next(module.parameters()).device)
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", TracerWarning)  # shapes are read as constants; only N is free
+        torch.onnx.export(
+            module.eval(),
+            (example,),
+            str(temporary),
+            input_names=[INPUT],
+            output_names=list(outputs),
+            dynamic_axes={name: {0: "N"} for name in (INPUT, *outputs)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    for part, mode in modes:
+        part.training = mode
+    return path
+
+
+def onnx_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
+    """Open a graph on the CPU with so many threads.
+
+    Raises:
+        UserError: where the file is missing or no readable graph.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors only: hints about folded constants are of no use to anyone
+    try:
+        return onnxruntime.InferenceSession(
+            str(checked(path, None)), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented) as error:
+        raise UserError(f"{path} is no readable ONNX graph ({error}): export or fetch it again.") from error
+
+
+def open_graph(graph: Graph, *, threads: int) -> onnxruntime.InferenceSession:
+    """Open a source that exists only as a graph, after checking its checksum and its output.
+
+    Raises:
+        UserError: where the file is missing, another one, no graph, or has no output of that name.
+    """
+    session = onnx_session(checked(graph.path, graph.sha256), threads=threads)
+    outputs = [output.name for output in session.get_outputs()]
+    if graph.output not in outputs:
+        raise UserError(f"{graph.path} has no output {graph.output!r}: its outputs are {', '.join(outputs)}.")
+    return session
+
+
+def run(
+    session: onnxruntime.InferenceSession, images: NDArray[np.float32], *, output: str = OUTPUT
+) -> NDArray[np.float32]:
+    """Features (N, D) of a batch (N, 3, S, S) at the named output."""
+    name = session.get_inputs()[0].name
+    (features,) = session.run([output], {name: np.ascontiguousarray(images, dtype=np.float32)})
+    result: NDArray[np.float32] = features
+    return result

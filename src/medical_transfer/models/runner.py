@@ -1,0 +1,65 @@
+"""The fastest way on this machine to push images through a network that doesn't learn.
+
+ONNX Runtime on a CPU (two to three times the images per second of torch), torch elsewhere. Results agree with torch to
+about 1e-4 of their size.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medical_transfer.models.onnx_source import export_trunk, onnx_session
+from medical_transfer.runtime.devices import cores, device
+from medical_transfer.runtime.progress import progress
+
+CHUNK = 64
+"""Images that go through a network at once; memory does not grow with N."""
+
+Runner = Callable[[Tensor], tuple[NDArray[np.float32], ...]]
+
+
+def fast_runner(module: nn.Module, *, outputs: tuple[str, ...], size: int) -> Runner:
+    """A function from images (N, 3, S, S) in [0, 1] to the module's outputs as arrays.
+
+    Args:
+        module: takes images and returns a tensor, or a tuple of as many tensors as there are `outputs`.
+        outputs: names of the outputs.
+        size: S in pixels.
+    """
+    where = device()
+    if where.type == "cpu":
+        return _in_onnx(module, outputs, size)
+    module = module.eval().to(where)
+
+    @torch.inference_mode()
+    def run(images: Tensor) -> tuple[NDArray[np.float32], ...]:
+        results = module(images.to(where))
+        return tuple(r.float().cpu().numpy() for r in (results if isinstance(results, tuple) else (results,)))
+
+    return run
+
+
+def in_chunks(pixels_NSS3: NDArray[np.uint8], slots_n: NDArray[np.int64], description: str) -> Iterator[Tensor]:
+    """Images of `slots_n` as floats (<= CHUNK, 3, S, S) in [0, 1], in order, under a progress bar."""
+    for start in progress(range(0, len(slots_n), CHUNK), description, unit=f"{CHUNK} images"):
+        yield as_images(pixels_NSS3[slots_n[start : start + CHUNK]])
+
+
+def as_images(pixels_nSS3: NDArray[np.uint8]) -> Tensor:
+    """Pixels (N, S, S, 3) uint8 as images (N, 3, S, S) in [0, 1]."""
+    return torch.from_numpy(pixels_nSS3).permute(0, 3, 1, 2).contiguous().float().div_(255)
+
+
+def _in_onnx(module: nn.Module, outputs: tuple[str, ...], size: int) -> Runner:
+    with tempfile.TemporaryDirectory() as scratch:
+        path = export_trunk(module, size=size, path=Path(scratch) / "network.onnx", outputs=outputs)
+        session = onnx_session(path, threads=cores())
+    name = session.get_inputs()[0].name
+    return lambda images: tuple(session.run(list(outputs), {name: images.numpy()}))

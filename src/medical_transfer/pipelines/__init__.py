@@ -1,0 +1,1 @@
+"""The stages of the work, one room each: thin nodes and their order."""

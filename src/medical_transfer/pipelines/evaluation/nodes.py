@@ -1,0 +1,99 @@
+"""Nodes of evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from medical_transfer.config.base import Run
+from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.config.folders import Folders
+from medical_transfer.data.cache import ImageCache
+from medical_transfer.evaluation.evaluate import evaluate
+from medical_transfer.models.card import TrainedModel
+from medical_transfer.runtime.files import without_nan
+from medical_transfer.runtime.seeds import derive_seed
+from medical_transfer.runtime.stage import content_key, once
+from medical_transfer.splits.leakage import split_hash
+
+
+def predict(
+    finetuned_model: TrainedModel, manifest: pd.DataFrame, image_cache: ImageCache, folders: Folders
+) -> pd.DataFrame:
+    """Calibrated probabilities of every usable image; computed once per model and data."""
+    key = content_key(
+        inputs={
+            "model": finetuned_model.card.model_dump(mode="json"),
+            "cache": image_cache.key,
+            "split": split_hash(manifest),
+        },
+        parameters=[],
+        modules=["medical_transfer.models", "medical_transfer.evaluation.predict"],
+    )
+
+    def compute(folder: Path) -> None:
+        from medical_transfer.evaluation.predict import predict_manifest  # noqa: PLC0415 - brings torch
+
+        predict_manifest(finetuned_model, manifest, image_cache).to_parquet(folder / "predictions.parquet", index=False)
+
+    return pd.read_parquet(once(folders.predictions / "finetuned", key, compute) / "predictions.parquet")
+
+
+def measure(
+    finetuned_predictions: pd.DataFrame, finetuned_model: TrainedModel, evaluation: Evaluation, run: Run
+) -> dict[str, Any]:
+    """Metrics of validation and test with group-clustered intervals."""
+    card = finetuned_model.card
+    measured = evaluate(
+        finetuned_predictions,
+        list(card.classes),
+        card.positive_class,
+        card.threshold,
+        evaluation,
+        derive_seed(run.seed, "bootstrap"),
+    )
+    told: dict[str, Any] = without_nan({**measured, "about": {**measured["about"], "temperature": card.temperature}})
+    return told
+
+
+def draw_curves(
+    finetuned_predictions: pd.DataFrame,
+    finetuned_evaluation: dict[str, Any],
+    finetuned_history: pd.DataFrame,
+    evaluation: Evaluation,
+) -> tuple[Figure, Figure, Figure, Figure, Figure]:
+    """ROC, precision-recall, reliability, confusion matrices and training curves."""
+    from medical_transfer.pipelines.evaluation.shown import predicted_splits, reliability_tables  # noqa: PLC0415
+    from medical_transfer.reporting.charts import confusion_figure  # noqa: PLC0415 - brings matplotlib's fonts
+    from medical_transfer.reporting.curves import (  # noqa: PLC0415
+        precision_recall_figure,
+        reliability_figure,
+        roc_figure,
+    )
+    from medical_transfer.reporting.training_curves import training_figure  # noqa: PLC0415
+
+    about = finetuned_evaluation["about"]
+    splits = predicted_splits(finetuned_predictions, about["classes"])
+    shown = {"classes": about["classes"], "positive": about["positive"], "threshold": about["threshold"]}
+    return (
+        roc_figure(splits, **shown),
+        precision_recall_figure(splits, **shown),
+        reliability_figure(reliability_tables(splits, evaluation.bins)),
+        confusion_figure(about["confusion"], classes=about["classes"]),
+        training_figure(finetuned_history),
+    )
+
+
+def show_errors(
+    finetuned_predictions: pd.DataFrame, finetuned_evaluation: dict[str, Any], image_cache: ImageCache
+) -> Figure:
+    """The most confident wrong decisions on the test images."""
+    from medical_transfer.pipelines.evaluation.shown import worst_errors  # noqa: PLC0415 - matplotlib's fonts
+    from medical_transfer.reporting.pictures import errors_figure  # noqa: PLC0415
+
+    worst = worst_errors(finetuned_predictions, finetuned_evaluation["about"]["classes"], count=12)
+    pixels = image_cache.pixels_NSS3
+    return errors_figure([pixels[slot] for slot in image_cache.slots(worst["image_id"])], worst["caption"].tolist())

@@ -1,0 +1,24 @@
+"""Nodes of ingestion."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from medical_transfer.config.base import Run
+from medical_transfer.config.folders import Folders
+from medical_transfer.config.images import Images
+from medical_transfer.data.cache import ImageCache, build_image_cache
+from medical_transfer.data.manifest import check_trainable
+
+
+def ingest(images: Images, folders: Folders, run: Run) -> tuple[pd.DataFrame, ImageCache]:
+    """Find, read and decode all images once; bad ones are quarantined with a reason."""
+    cache = build_image_cache(images, folders.packages, folders.images, seed=run.seed)
+    audit = cache.audit
+    check_trainable(audit, images)
+    return audit, cache
+
+
+def quarantined(audit: pd.DataFrame) -> pd.DataFrame:
+    """The files that are not used, with their reasons."""
+    return audit.loc[audit["status"] == "quarantined", ["path", "label", "reason"]].reset_index(drop=True)

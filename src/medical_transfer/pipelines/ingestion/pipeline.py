@@ -1,0 +1,17 @@
+"""The stage `ingestion`."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node
+
+from medical_transfer.pipelines.ingestion import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Images on disk -> audit and image cache."""
+    return Pipeline(
+        [
+            node(nodes.ingest, ["params:images", "params:folders", "params:run"], ["audit", "image_cache"]),
+            node(nodes.quarantined, "audit", "quarantine"),
+        ]
+    )

@@ -1,0 +1,32 @@
+"""What a reader must know before trusting the numbers, as far as the run can know it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from medical_transfer.config.images import Images
+
+
+def limits_of(images: Images, leakage: dict[str, Any]) -> list[str]:
+    """Sentences on the limits of this run."""
+    sentences = [
+        "Not a medical device: before any clinical use the model must be validated on local patients.",
+        "All images come from one data set. How the model does at another site is not known from these numbers.",
+    ]
+    if images.kind == "packaged":
+        sentences.append(
+            "The built-in sample (Br35H) was collected from the web without patient ids, scanner or protocol; many of "
+            "its images are edited copies of others. It shows that the pipeline works, not that a tumour can be found."
+        )
+    groups = leakage["groups"]
+    if groups["given"] == leakage["images"] - leakage["quarantined"] - leakage["excluded"]:
+        sentences.append(
+            "There are no patient ids. Groups were made from images that look alike, so two different slices of one "
+            "patient may stand in different splits."
+        )
+    test = leakage["splits"]["test"]
+    sentences.append(
+        f"The test split holds {test['images']} images in {test['groups']} groups; "
+        "intervals count groups, not images, as independent."
+    )
+    return sentences

@@ -1,0 +1,67 @@
+"""Nodes of reporting."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from medical_transfer.config.base import Run
+from medical_transfer.config.images import Images
+from medical_transfer.models.card import TrainedModel
+from medical_transfer.runtime.provenance import code_state
+
+
+def draw_split(leakage: dict[str, Any]) -> Figure:
+    """Images of each class in each split."""
+    from medical_transfer.reporting.charts import split_figure  # noqa: PLC0415 - brings matplotlib's fonts
+
+    return split_figure(leakage)
+
+
+def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
+    finetuned_evaluation: dict[str, Any],
+    finetuned_history: pd.DataFrame,
+    finetuned_model: TrainedModel,
+    model_plan: dict[str, Any],
+    leakage: dict[str, Any],
+    quarantine: pd.DataFrame,
+    transferability_scores: dict[str, Any],
+    timing: dict[str, Any],
+    images: Images,
+    run: Run,
+    *figures: bytes,
+) -> str:
+    """Put the run's results on one page; `figures` come in the order of `pipeline.FIGURES`."""
+    from medical_transfer.pipelines.reporting.limits import limits_of  # noqa: PLC0415
+    from medical_transfer.pipelines.reporting.pipeline import FIGURES  # noqa: PLC0415 - the pipeline imports its nodes
+    from medical_transfer.reporting.report import Provenance, ReportContent, render_report  # noqa: PLC0415
+
+    card, state = finetuned_model.card, code_state()
+    return render_report(
+        ReportContent(
+            title=f"Transferred classifier: {' / '.join(card.classes)}",
+            evaluation=finetuned_evaluation,
+            leakage=leakage,
+            transferability=transferability_scores,
+            model_card={
+                **card.model_dump(mode="json"),
+                "parameters": model_plan["parameters"],
+                "licences": {"data": card.data_licence, "weights": card.weights_licence},
+            },
+            history=finetuned_history,
+            timing=timing,
+            quarantine=quarantine,
+            provenance=Provenance(
+                git_sha=state.git_sha,
+                git_dirty=state.dirty,
+                seed=run.seed,
+                command="kedro run --pipeline=medical_transfer",
+                created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            ),
+            figures=dict(zip(FIGURES.values(), figures, strict=True)),
+            limits=limits_of(images, leakage),
+        )
+    )

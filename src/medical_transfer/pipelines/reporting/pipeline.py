@@ -1,0 +1,44 @@
+"""The stage `reporting`."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node
+
+from medical_transfer.pipelines.reporting import nodes
+
+FIGURES = {
+    "split_counts": "split",
+    "near_duplicate_pairs": "pairs",
+    "source_ranking": "ranking",
+    "augmentation_sheet": "augmentation",
+    "training_curves": "training",
+    "confusion_matrices": "confusion",
+    "roc_curve": "roc",
+    "precision_recall_curve": "precision_recall",
+    "reliability_diagram": "reliability",
+    "worst_errors": "errors",
+}
+"""Figures of the catalog -> their places on the page."""
+
+INPUTS = [
+    "finetuned_evaluation",
+    "finetuned_history",
+    "finetuned_model",
+    "model_plan",
+    "leakage",
+    "quarantine",
+    "transferability",
+    "timing",
+    "params:images",
+    "params:run",
+]
+
+
+def create_pipeline() -> Pipeline:
+    """All results -> report.html."""
+    return Pipeline(
+        [
+            node(nodes.draw_split, "leakage", "split_counts"),
+            node(nodes.write_report, [*INPUTS, *FIGURES], "report"),
+        ]
+    )

@@ -1,0 +1,19 @@
+"""The stage `training`."""
+
+from __future__ import annotations
+
+from kedro.pipeline import Pipeline, node
+
+from medical_transfer.pipelines.training import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Training images and plan -> trained model and history."""
+    blocks = ["images", "model", "training", "augmentation", "evaluation", "backbones", "folders", "run"]
+    inputs = ["manifest", "image_cache", "model_plan", *(f"params:{block}" for block in blocks)]
+    return Pipeline(
+        [
+            node(nodes.train, inputs, "finetuned_model"),
+            node(nodes.read_history, "finetuned_model", "finetuned_history"),
+        ]
+    )

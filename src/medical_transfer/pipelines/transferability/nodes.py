@@ -1,0 +1,80 @@
+"""Nodes of transferability."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.base import Run
+from medical_transfer.config.folders import Folders
+from medical_transfer.config.model import Model
+from medical_transfer.config.transferability import Transferability
+from medical_transfer.data.cache import ImageCache
+from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
+from medical_transfer.models.backbones import find_source
+from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.runtime.seeds import derive_seed, generator
+from medical_transfer.runtime.stage import content_key, once
+from medical_transfer.splits.leakage import split_hash
+
+
+def score_sources(
+    manifest: pd.DataFrame,
+    image_cache: ImageCache,
+    transferability: Transferability,
+    backbones: Backbones,
+    model: Model,
+    folders: Folders,
+    run: Run,
+) -> dict[str, Any]:
+    """Score all sources on the training images and choose the one to build."""
+    sources = [find_source(name, backbones) for name in transferability.sources]
+    key = content_key(
+        inputs={
+            "cache": image_cache.key,
+            "split": split_hash(manifest),
+            "sources": {source.name: source.fingerprint for source in sources},
+            "freeze": model.freeze,
+            "seed": run.seed,
+        },
+        parameters=[transferability],
+        modules=[
+            "medical_transfer.transferability",
+            "medical_transfer.pipelines.transferability",
+            "medical_transfer.models",
+        ],
+    )
+
+    def compute(folder: Path) -> None:
+        from medical_transfer.pipelines.transferability.scoring import Scoring, compare_sources  # noqa: PLC0415
+
+        rows = _at_most(labelled_rows(manifest, image_cache, "train"), transferability.max_images, run.seed)
+        scoring = Scoring(rows, image_cache, transferability, backbones, folders, derive_seed(run.seed, "scores"))
+        write_json(folder / "transferability.json", compare_sources(scoring, all_frozen=model.freeze == "all"))
+
+    scored: dict[str, Any] = read_json(once(folders.scores, key, compute) / "transferability.json")
+    return scored
+
+
+def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
+    """Every score of every source."""
+    from medical_transfer.reporting.charts import ranking_figure  # noqa: PLC0415 - brings matplotlib's fonts
+
+    return ranking_figure(transferability_scores)
+
+
+def _at_most(rows: LabelledRows, limit: int, seed: int) -> LabelledRows:
+    kept: np.ndarray = evenly_over_classes(rows.labels_N, limit, generator(seed, "scored images"))
+    return replace(
+        rows,
+        image_ids=tuple(rows.image_ids[row] for row in kept),
+        slots_N=rows.slots_N[kept],
+        labels_N=rows.labels_N[kept],
+        groups_N=rows.groups_N[kept],
+    )

@@ -1,0 +1,124 @@
+"""Features and scores of all sources on the training images, each computed once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.folders import Folders
+from medical_transfer.config.transferability import Transferability
+from medical_transfer.data.cache import ImageCache
+from medical_transfer.data.dataset import LabelledRows
+from medical_transfer.models.backbones import find_source
+from medical_transfer.models.source import Source
+from medical_transfer.runtime.stage import content_key, once, seconds_spent
+from medical_transfer.transferability.choose import Candidate, choose
+from medical_transfer.transferability.evidence import Evidence
+from medical_transfer.transferability.rank import SourceScores, rankings, score_source
+
+CONTROL = "random"
+"""The untrained network: the floor, and the reference of paired scores."""
+
+FEATURE_MODULES = ("medical_transfer.models", "medical_transfer.data.augment")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What all sources of one ranking share."""
+
+    rows: LabelledRows
+    cache: ImageCache
+    config: Transferability
+    backbones: Backbones
+    folders: Folders
+    seed: int
+
+
+def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float32], float]:
+    """Features (N, D) of the training images under a source, and the seconds that they cost when computed."""
+    key = content_key(
+        inputs={"cache": scoring.cache.key, "source": source.fingerprint, "images": list(scoring.rows.image_ids)},
+        parameters=[],
+        modules=FEATURE_MODULES,
+    )
+
+    def compute(folder: Path) -> None:
+        from medical_transfer.models.features import write_features  # noqa: PLC0415 - brings torch
+
+        write_features(
+            source,
+            pixels_NSS3=scoring.cache.pixels_NSS3,
+            slots_n=scoring.rows.slots_N,
+            backbones=scoring.backbones,
+            packages_folder=scoring.folders.packages,
+            folder=folder,
+        )
+
+    folder = once(scoring.folders.features, key, compute)
+    features: NDArray[np.float32] = np.load(folder / "features.npy", mmap_mode="r")
+    return features, seconds_spent(folder)
+
+
+def compare_sources(scoring: Scoring, *, all_frozen: bool) -> dict[str, Any]:
+    """Score every source and choose one: the content of `transferability.json`."""
+    sources = [find_source(name, scoring.backbones) for name in scoring.config.sources]
+    features = {source.name: source_features(source, scoring) for source in sources}
+    reference = features[CONTROL][0] if CONTROL in features else None
+    scores = {
+        source.name: score_source(_evidence(source, features[source.name][0], reference, scoring)) for source in sources
+    }
+    candidates = [
+        Candidate(
+            name=source.name,
+            fold_aurocs=scores[source.name].fold_aurocs,
+            parameters=source.parameters,
+            trainable=source.trainable,
+            control=source.name == CONTROL,
+        )
+        for source in sources
+    ]
+    choice = choose(candidates, all_frozen=all_frozen, chosen=scoring.config.chosen)
+    return {
+        "sources": [_row(source, *features[source.name], scores[source.name]) for source in sources],
+        "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
+        "chosen": choice.name,
+        "reason": choice.why,
+        "agreement": None,
+        "images": len(scoring.rows),
+    }
+
+
+def _evidence(
+    source: Source, features_ND: NDArray[np.float32], reference_NE: NDArray[np.float32] | None, scoring: Scoring
+) -> Evidence:
+    return Evidence(
+        features_ND=features_ND,  # type: ignore[arg-type]
+        labels_N=scoring.rows.labels_N,
+        groups_N=scoring.rows.groups_N,
+        reference_features_NE=None if source.name == CONTROL else reference_NE,  # type: ignore[arg-type]
+        parameters=source.parameters,
+        source_accuracy=source.source_accuracy,
+        folds=scoring.config.folds,
+        seed=scoring.seed,
+        source=source.name,
+    )
+
+
+def _row(source: Source, features_ND: NDArray[np.float32], seconds: float, scores: SourceScores) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "domain": source.domain,
+        "licence": source.licence,
+        "trainable": source.trainable,
+        "features": features_ND.shape[1],
+        "parameters": source.parameters,
+        "source_accuracy": source.source_accuracy,
+        "seconds": round(seconds, 3),
+        "scores": {name: asdict(value) for name, value in scores.values.items()},
+        "fold_aurocs": list(scores.fold_aurocs),
+    }

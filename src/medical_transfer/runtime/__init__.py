@@ -1,0 +1,1 @@
+"""What every room stands on: seeds, devices, content keys, atomic files, progress."""

@@ -1,0 +1,125 @@
+"""The one place that chooses device, number format, memory format and thread count.
+
+Machines of one class differ: some CPUs have bf16 units, on others bf16 is ten times slower than fp32. So nothing is
+fixed: a few real steps are timed once and the answer is kept per machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+import torch
+
+from medical_transfer.runtime.files import read_json, write_json
+
+MARGIN = 1.15
+"""Another format must be so many times as fast as fp32 channels_last to be taken."""
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """Precision of the arithmetic, and whether pictures lie channels-last in memory."""
+
+    precision: Literal["fp32", "bf16"]
+    channels_last: bool
+
+    @property
+    def lightning_precision(self) -> Literal["32-true", "bf16-mixed"]:
+        """The name that Lightning gives to it."""
+        return "bf16-mixed" if self.precision == "bf16" else "32-true"
+
+
+DEFAULT = NumberFormat("fp32", channels_last=True)
+CANDIDATES = (DEFAULT, NumberFormat("fp32", channels_last=False), NumberFormat("bf16", channels_last=True))
+
+
+def device() -> torch.device:
+    """The accelerator where there is one, else the CPU."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator if accelerator is not None else torch.device("cpu")
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def fastest_format(step: Callable[[NumberFormat], None], *, name: str) -> NumberFormat:
+    """The fastest number format for `step` on this machine.
+
+    Args:
+        step: runs one real training step in the given format.
+        name: what the step is (backbone, size, batch); part of the key under which the answer is kept.
+
+    Returns:
+        fp32 channels_last unless another format is at least 15 % faster. The answer is kept in the user's cache folder
+        before its first use, so that a re-run computes with the same bits.
+    """
+    store = _store(name)
+    if store.exists():
+        return NumberFormat(**read_json(store)["format"])
+    limit_s = float("inf")
+    seconds = {}
+    for candidate in CANDIDATES:
+        seconds[candidate] = _seconds(step, candidate, limit_s)
+        limit_s = min(limit_s, 2 * seconds[candidate])
+    best = min(seconds, key=lambda candidate: seconds[candidate])
+    chosen = best if seconds[DEFAULT] / seconds[best] >= MARGIN else DEFAULT
+    timings = [{**asdict(candidate), "seconds_per_step": value} for candidate, value in seconds.items()]
+    write_json(store, {"name": name, "format": asdict(chosen), "timings": timings})
+    return chosen
+
+
+def _seconds(step: Callable[[NumberFormat], None], candidate: NumberFormat, limit_s: float, repeats: int = 3) -> float:
+    """Median seconds of a step after one to warm up; a first step slower than `limit_s` is not repeated."""
+    first = _timed(step, candidate)
+    if first > 4 * limit_s:
+        return first
+    return sorted(_timed(step, candidate) for _ in range(repeats))[repeats // 2]
+
+
+def _timed(step: Callable[[NumberFormat], None], candidate: NumberFormat) -> float:
+    started = time.perf_counter()
+    step(candidate)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def kept_formats() -> dict[str, str]:
+    """What was measured on this machine before: name of the step -> format and its seconds."""
+    found = {}
+    for path in sorted(_folder().glob("*.json")):
+        kept = read_json(path)
+        timings = ", ".join(
+            f"{t['precision']}{' channels_last' if t['channels_last'] else ''} {t['seconds_per_step']:.3f} s"
+            for t in kept["timings"]
+        )
+        found[str(kept["name"])] = f"{kept['format']['precision']} taken ({timings})"
+    return found
+
+
+def _folder() -> Path:
+    return Path(platformdirs.user_cache_dir("medical-transfer")) / "number_format"
+
+
+def _store(name: str) -> Path:
+    facts = [platform.machine(), _cpu_flags(), str(torch.get_num_threads()), torch.__version__, str(device()), name]
+    key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+    return _folder() / f"{key}.json"
+
+
+def _cpu_flags() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return f"{platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")

@@ -1,0 +1,75 @@
+"""Files that are either whole or absent, and what a full disk says."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from medical_transfer.types import UserError
+
+
+@contextmanager
+def explain_full_disk(path: Path) -> Iterator[None]:
+    """Turn 'no space left' into a sentence that names the place and the way on.
+
+    Raises:
+        UserError: where the operating system reports a full disk or an exceeded quota.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(
+                f"No space left while writing {path}. What was finished before is kept: "
+                "free some space and give the same command again; it goes on from there."
+            ) from error
+        raise
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary neighbour of `path` to write to; it takes the name of `path` only when the block succeeds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with explain_full_disk(path):
+            yield temporary
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, atomically; NaN becomes null, which every JSON reader understands."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(without_nan(content), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def without_nan(content: Any) -> Any:
+    """Replace NaN and infinities, which JSON does not know, by null."""
+    match content:
+        case dict():
+            return {key: without_nan(value) for key, value in content.items()}
+        case list() | tuple():
+            return [without_nan(value) for value in content]
+        case float() if not math.isfinite(content):
+            return None
+    return content
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

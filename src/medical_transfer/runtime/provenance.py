@@ -1,0 +1,46 @@
+"""Where a result comes from: the state of the code and of the environment."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from medical_transfer.runtime.files import sha256_of
+
+PROJECT = Path(__file__).parents[3]
+"""The project's folder (the one with `pyproject.toml`) in a checkout."""
+
+
+@dataclass(frozen=True)
+class CodeState:
+    """Commit of the checkout, null outside a repository, and whether files differ from it."""
+
+    git_sha: str | None
+    dirty: bool
+
+
+def code_state() -> CodeState:
+    """The commit that is checked out."""
+    sha = _git("rev-parse", "HEAD")
+    return CodeState(sha, dirty=bool(sha and _git("status", "--porcelain", "--untracked-files=no")))
+
+
+def lock_hash() -> str | None:
+    """First 16 digits of the sha256 of `requirements.lock`, null where there is none."""
+    lock = PROJECT / "requirements.lock"
+    return sha256_of(lock)[:16] if lock.exists() else None
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words, no shell
+            ["git", "-C", str(PROJECT), *arguments],  # noqa: S607 - the user's git
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

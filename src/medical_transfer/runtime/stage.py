@@ -1,0 +1,77 @@
+"""Expensive results are kept in folders named by what went into them.
+
+The key of a result is the hash of its inputs, its typed parameters and the source text of the modules that make it
+(not of the git commit: a change of the docs must not retrain). A completion mark is written last, so a folder under
+its final name is whole; a run that was killed leaves a partial folder that the next one may go on from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from pydantic import BaseModel
+
+from medical_transfer.runtime.files import explain_full_disk, read_json, write_json
+
+MARK = "complete.json"
+
+
+def content_key(*, inputs: Mapping[str, Any], parameters: Iterable[BaseModel], modules: Iterable[str]) -> str:
+    """Key of a result: 16 hexadecimal digits over inputs, parameters and source text.
+
+    Args:
+        inputs: JSON-able facts about the inputs (hashes, keys of earlier stages, names).
+        parameters: the typed configurations that shape the result.
+        modules: dotted names of the modules or packages whose source makes the result; they are not imported.
+    """
+    facts = {
+        "inputs": dict(inputs),
+        "parameters": [p.model_dump(mode="json") for p in parameters],
+        "source": {name: _source_hash(name) for name in modules},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def once(root: Path, key: str, compute: Callable[[Path], None]) -> Path:
+    """Return the folder `root/key`; where its completion mark is missing, let `compute` fill it first.
+
+    `compute` receives the partial folder, which may hold what a killed run has left there. Two runs that want the same
+    result don't share a file: the second waits, then finds the mark.
+    """
+    folder = root / key
+    if (folder / MARK).exists():
+        return folder
+    partial = root / f"{key}.partial"
+    with explain_full_disk(folder):
+        partial.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f"{key}.lock"):
+            if not (folder / MARK).exists():
+                started = time.perf_counter()
+                compute(partial)
+                write_json(partial / MARK, {"key": key, "seconds": round(time.perf_counter() - started, 3)})
+                partial.replace(folder)
+    return folder
+
+
+def seconds_spent(folder: Path) -> float:
+    """Seconds that the result in `folder` cost when it was computed."""
+    return float(read_json(folder / MARK)["seconds"])
+
+
+def _source_hash(module: str) -> str:
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f"No source of {module}: it is named as part of a content key, but is not there")
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

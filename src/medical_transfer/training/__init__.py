@@ -1,0 +1,1 @@
+"""One LightningModule and one `fit` for all methods; the only room that imports lightning."""

@@ -1,0 +1,98 @@
+"""What happens between steps and epochs: the history is kept, the best weights are kept, a NaN stops the run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import lightning
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from medical_transfer.runtime.files import atomic_path, read_json, write_json
+from medical_transfer.training.module import MethodModule
+from medical_transfer.types import UserError
+
+
+class History(lightning.Callback):
+    """One row per epoch in `history.json`, rewritten whole at each epoch; an epoch done again replaces its row."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.started = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        """Start the clock."""
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the epoch's row."""
+        module = cast("MethodModule", pl_module)
+        row = {
+            "phase": module.phase.name,
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "lr": max(group["lr"] for group in trainer.optimizers[0].param_groups),
+            "seconds": round(time.perf_counter() - self.started, 3),
+            **{name: float(value) for name, value in trainer.callback_metrics.items()},
+        }
+        row["val_auroc"] = row.pop("selection")
+        rows = read_json(self.path) if self.path.exists() else []
+        kept = [r for r in rows if (r["phase"], r["epoch"]) != (row["phase"], row["epoch"])]
+        write_json(self.path, [*kept, row])
+
+
+class KeepBest(lightning.Callback):
+    """Keep the weights of the epoch that validation likes best, over all phases together."""
+
+    def __init__(self, folder: Path) -> None:
+        self.weights, self.record = folder / "best.safetensors", folder / "best.json"
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Save the weights where the epoch is strictly better than all before it."""
+        module = cast("MethodModule", pl_module)
+        selection = float(trainer.callback_metrics["selection"])
+        if selection > self.best:
+            with atomic_path(self.weights) as temporary:
+                save_file(contiguous_state(module.network), temporary)
+            write_json(
+                self.record, {"selection": selection, "phase": module.phase.name, "epoch": trainer.current_epoch}
+            )
+
+    @property
+    def best(self) -> float:
+        """Best selection so far; minus infinity before the first epoch."""
+        return float(read_json(self.record)["selection"]) if self.record.exists() else float("-inf")
+
+
+class StopOnNaN(lightning.Callback):
+    """A loss that is no number ends the run with a sentence; what was best before is kept."""
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,  # noqa: ARG002 - lightning's signature
+        batch_idx: int,
+    ) -> None:
+        """Check the loss of each step (`batch` is not looked at).
+
+        Raises:
+            UserError: where it is NaN or infinite.
+        """
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if not torch.isfinite(loss):
+            phase = cast("MethodModule", pl_module).phase.name
+            raise UserError(
+                f"The loss became {float(loss)} in phase '{phase}', epoch {trainer.current_epoch}, step {batch_idx}. "
+                "The best weights up to here are kept. Lower training.finetune.learning_rate "
+                "(or head_learning_rate), or set training.number_format=fp32."
+            )
+
+
+def contiguous_state(network: torch.nn.Module) -> dict[str, Tensor]:
+    """State of a network as safetensors takes it."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}

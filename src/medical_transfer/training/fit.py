@@ -1,0 +1,131 @@
+"""The one `fit`: it runs a method's phases one after the other, resumable at every epoch.
+
+On disk, in the folder of the run: `history.json`, `best.safetensors` + `best.json` (over all phases) and, per phase,
+Lightning's checkpoint of the last whole epoch. A killed run that is started again goes on from there and ends with the
+same numbers, since all randomness is derived from (seed, phase, epoch).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from safetensors.torch import load_file
+
+from medical_transfer.config.training import Training
+from medical_transfer.methods.contract import Phase
+from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.training.callbacks import History, KeepBest, StopOnNaN
+from medical_transfer.training.data import PhaseData
+from medical_transfer.training.module import Method, MethodModule
+from medical_transfer.training.number_format import number_format_of
+
+logger = logging.getLogger(__name__)
+
+
+def fit(
+    method: Method,
+    data_of: Callable[[Phase], PhaseData],
+    *,
+    training: Training,
+    seed: int,
+    folder: Path,
+    name: str,
+) -> pd.DataFrame:
+    """Train `method` through its phases and leave its network with the best weights.
+
+    Args:
+        method: what trains; its network is changed in place.
+        data_of: rows for a phase, called when the phase begins.
+        training: budget, patience, number format.
+        seed: root seed of the run.
+        folder: where checkpoints and history live; what a killed run left there is continued.
+        name: backbone and size, for the choice of the number format.
+
+    Returns:
+        History with one row per epoch: phase, epoch, step, train_loss, val_loss, val_auroc, lr, seconds.
+
+    Raises:
+        UserError: where the loss is NaN.
+    """
+    assert isinstance(method, torch.nn.Module)
+    best = folder / "best.safetensors"
+    for phase in method.phases():
+        done = folder / f"{phase.name}.done.json"
+        if done.exists():
+            continue
+        method.start(phase)
+        if best.exists():
+            method.load_state_dict(load_file(best))
+        data = data_of(phase)
+        number_format = number_format_of(method, phase, data, training=training, name=name)
+        _run(MethodModule(method, phase, data, seed=seed, number_format=number_format), training, folder)
+        write_json(done, {"phase": phase.name, "format": vars(number_format)})
+    method.load_state_dict(load_file(best))
+    return pd.DataFrame(read_json(folder / "history.json"))
+
+
+def _run(module: MethodModule, training: Training, folder: Path) -> None:
+    """Run one phase, from the last whole epoch of a killed run where there is one."""
+    phase, number_format = module.phase, module.number_format
+    last = folder / phase.name / "last.ckpt"
+    logger.info(
+        "Training phase '%s': at most %d epochs of %d steps in %s%s",
+        phase.name,
+        phase.epochs,
+        module.data.steps_per_epoch,
+        number_format.precision,
+        " channels_last" if number_format.channels_last else "",
+    )
+    if number_format.channels_last:
+        module.network.to(memory_format=torch.channels_last)
+    with _quiet_lightning():
+        trainer = _trainer(module, training, folder)
+        trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+
+
+def _trainer(module: MethodModule, training: Training, folder: Path) -> lightning.Trainer:
+    phase = module.phase
+    return lightning.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=module.number_format.lightning_precision,
+        max_epochs=phase.epochs,
+        gradient_clip_val=training.gradient_clip,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        deterministic="warn",
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        default_root_dir=folder,
+        callbacks=[
+            StopOnNaN(),
+            History(folder / "history.json"),
+            KeepBest(folder),
+            EarlyStopping("selection", mode="max", patience=training.patience, min_delta=0.0),
+            ModelCheckpoint(folder / phase.name, save_last=True, save_top_k=0, enable_version_counter=False),
+        ],
+    )
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Lightning's advice about loaders, devices and its services is for its own users, not for ours."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        yield
+    for each, level in zip(loggers, levels, strict=True):
+        each.setLevel(level)

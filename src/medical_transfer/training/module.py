@@ -1,0 +1,115 @@
+"""The one LightningModule: it feeds a method its batches and turns the method's loss terms into steps.
+
+Every method meets `Method` without inheriting from it: fine-tuning, adaptation, distillation and meta-learning differ
+in `losses` and `phases`, never in the loop.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medical_transfer.data.augment import POLICIES
+from medical_transfer.data.loaders import Batch, Batches
+from medical_transfer.methods.contract import LossTerms, Phase
+from medical_transfer.runtime.devices import NumberFormat
+from medical_transfer.runtime.seeds import derive_seed
+from medical_transfer.training.data import PhaseData, in_format
+
+
+class Method(Protocol):
+    """The one contract of all methods; the network that learns is the method's own module tree."""
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Phases in their order."""
+
+    def start(self, phase: Phase) -> None:
+        """Make trainable what learns in this phase, and only that."""
+
+    def losses(self, batch: Batch, progress: float) -> LossTerms:
+        """Loss terms of one batch; `progress` runs from 0 to 1 over the phase."""
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Predictions (N, C) for selection on the validation rows."""
+
+    def selection(self, logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
+        """What picks the epoch; higher is better."""
+
+    def predictor(self) -> nn.Module:
+        """The network that is saved and predicts."""
+
+
+class MethodModule(lightning.LightningModule):
+    """Runs one phase of one method."""
+
+    def __init__(
+        self, method: Method, phase: Phase, data: PhaseData, *, seed: int, number_format: NumberFormat
+    ) -> None:
+        super().__init__()
+        if not isinstance(method, nn.Module):
+            raise TypeError(f"{type(method).__name__} is no torch module, so it has nothing to learn")
+        self.network, self.method = method, method
+        self.phase, self.data, self.seed, self.number_format = phase, data, seed, number_format
+        self.validated: list[tuple[Tensor, Tensor]] = []
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW over the phase's groups; the rate follows the phase's schedule step by step."""
+        optimizer = torch.optim.AdamW(list(self.phase.groups))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.phase.schedule(step / self.data.steps_per_epoch, self.phase.epochs)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def train_dataloader(self) -> Batches:
+        """Batches of the current epoch; seed, phase and epoch alone give their order, so a resumed run repeats it."""
+        return self.data.training(derive_seed(self.seed, f"{self.phase.name}/{self.current_epoch}/order"))
+
+    def val_dataloader(self) -> Batches:
+        """Validation rows in order, as they are."""
+        return self.data.validation()
+
+    def on_train_epoch_start(self) -> None:
+        """Restart the stream of dropout and augmentation, so that it doesn't depend on how the run got here."""
+        torch.manual_seed(derive_seed(self.seed, f"{self.phase.name}/{self.current_epoch}/noise"))
+        self.augmentation = torch.Generator().manual_seed(
+            derive_seed(self.seed, f"{self.phase.name}/{self.current_epoch}/augmentation")
+        )
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:  # noqa: ARG002 - lightning's signature
+        """Turn images into floats and augment them on the device; cached activations become float32."""
+        inputs = self.data.as_float(batch.inputs)
+        if self.trainer.training and self.phase.cut == 0:
+            inputs = POLICIES[self.data.policy](inputs, self.augmentation)
+        return Batch(in_format(inputs, self.number_format), batch.labels_N, batch.rows_N)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002 - lightning's signature
+        """One step of the method."""
+        terms = self.method.losses(batch, self.progress)
+        self.log("train_loss", terms.total, on_step=False, on_epoch=True, batch_size=len(batch))
+        for name, part in terms.parts.items():
+            self.log(f"train_{name}", part, on_step=False, on_epoch=True, batch_size=len(batch))
+        return terms.total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - lightning's signature
+        """Keep the predictions; the epoch is judged on all of them together."""
+        self.validated.append((self.method.logits(batch).float().cpu(), batch.labels_N.cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Judge the epoch."""
+        logits_NC = torch.cat([logits for logits, _ in self.validated])
+        labels_N = torch.cat([labels for _, labels in self.validated])
+        self.validated.clear()
+        self.log("val_loss", nn.functional.cross_entropy(logits_NC, labels_N))
+        selection = self.method.selection(logits_NC.double().numpy(), labels_N.numpy())
+        self.log("selection", torch.tensor(selection, dtype=torch.float64), prog_bar=True)
+
+    @property
+    def progress(self) -> float:
+        """Share of the phase's steps that are done, 0 to 1."""
+        return min(self.global_step / (self.data.steps_per_epoch * self.phase.epochs), 1.0)

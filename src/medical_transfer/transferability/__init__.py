@@ -1,0 +1,31 @@
+"""Transferability: which source suits the target, each score in its own file behind one protocol.
+
+A score is a function of one `Evidence` that returns a float, higher is better, or raises `Undefined` with a reason.
+A new score = its file, its line in this menu, its name in `config/transferability.py`, its own test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from medical_transfer.transferability.baselines import parameters, source_accuracy
+from medical_transfer.transferability.evidence import Evidence, Undefined
+from medical_transfer.transferability.h_score import h_score
+from medical_transfer.transferability.linear_probe import linear_probe
+from medical_transfer.transferability.logme import logme
+from medical_transfer.transferability.spearman_mmd import rdm_spearman_mmd, spearman_mmd
+
+Score = Callable[[Evidence], float]
+
+SCORES: Mapping[str, Score] = {
+    "linear_probe": linear_probe,
+    "logme": logme,
+    "h_score": h_score,
+    "spearman_mmd": spearman_mmd,
+    "rdm_spearman_mmd": rdm_spearman_mmd,
+    "parameters": parameters,
+    "source_accuracy": source_accuracy,
+}
+"""Every score by name."""
+
+__all__ = ["SCORES", "Evidence", "Score", "Undefined"]

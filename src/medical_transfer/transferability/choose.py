@@ -1,0 +1,143 @@
+"""Which source is built: the best cross-validated linear probe, or a cheaper one that is not told apart from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medical_transfer.types import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A source that competes: the AUROC of its probe in each fold (empty where undefined), and what it costs."""
+
+    name: str
+    fold_aurocs: tuple[float, ...]
+    parameters: int | None = None
+    """Number of parameters, the measure of cost; null counts as the most expensive."""
+    trainable: bool = True
+    """False: only a graph, good for frozen features."""
+    control: bool = False
+    """The untrained network: it shows the floor, and is taken only if it is named or alone."""
+
+    @property
+    def auroc(self) -> float:
+        """Mean over folds; NaN where the probe is undefined."""
+        return float(np.mean(self.fold_aurocs)) if self.fold_aurocs else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The source that is built, and a sentence that says why."""
+
+    name: str
+    why: str
+
+
+def choose(candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | None = None) -> Choice:
+    """Pick the source to build.
+
+    Trainable sources compete, frozen graphs too if nothing of the trunk is to be trained (`all_frozen`). The best mean
+    AUROC leads. A source that is within one standard error of the leader is not told apart from it (the one-standard-
+    error rule, Breiman et al. 1984), and of those the one with the fewest parameters is taken. The comparison is
+    paired, see `standard_error`. Where no probe is defined the first admissible source is taken.
+
+    Args:
+        candidates: all sources, in order of preference; the same labels, groups and seed must stand behind their folds.
+        all_frozen: nothing of the trunk is trained.
+        chosen: take this source whatever the scores say (`transferability.chosen`).
+
+    Raises:
+        UserError: `chosen` is unknown or not admissible, or no source is admissible.
+        ValueError: sources were probed on different numbers of folds.
+    """
+    admissible = [candidate for candidate in candidates if candidate.trainable or all_frozen]
+    if chosen is not None:
+        return _named(chosen, candidates, admissible)
+    if not admissible:
+        raise UserError(
+            "No source can be trained: add a trainable one to transferability.sources, or set model.freeze=all."
+        )
+    rivals = [candidate for candidate in admissible if not candidate.control] or admissible
+    probed = [candidate for candidate in rivals if candidate.fold_aurocs]
+    if not probed:
+        return Choice(
+            rivals[0].name, f"No source can be probed on these images: {rivals[0].name}, the first listed, is used."
+        )
+    leader = max(probed, key=lambda candidate: candidate.auroc)
+    others = [candidate for candidate in probed if candidate is not leader]
+    taken = min([leader, *(rival for rival in others if _tied(leader, rival))], key=_cost)
+    return Choice(taken.name, _reason(taken, leader, others) + _against_controls(taken, admissible))
+
+
+def standard_error(first: Candidate, second: Candidate) -> float:
+    """Standard error of the difference of two mean AUROCs over the same k folds.
+
+    sd(differences) sqrt(1/k + 1/(k-1)): Nadeau and Bengio 2003, since training sets overlap and folds are therefore not
+    independent; the plain sd/sqrt(k) is too small. Paired, because easy and hard folds are easy and hard for both.
+
+    Raises:
+        ValueError: the two were probed on different numbers of folds.
+    """
+    differences = np.subtract(_aligned(first, second), second.fold_aurocs)
+    folds = len(differences)
+    return float(differences.std(ddof=1) * math.sqrt(1 / folds + 1 / (folds - 1)))
+
+
+def _aligned(first: Candidate, second: Candidate) -> tuple[float, ...]:
+    if len(first.fold_aurocs) != len(second.fold_aurocs):
+        raise ValueError(
+            f"{first.name} and {second.name} were probed on different folds; score both on the same images."
+        )
+    return first.fold_aurocs
+
+
+def _tied(leader: Candidate, rival: Candidate) -> bool:
+    return leader.auroc - rival.auroc <= standard_error(leader, rival)
+
+
+def _cost(candidate: Candidate) -> tuple[float, float]:
+    return (math.inf if candidate.parameters is None else candidate.parameters, -candidate.auroc)
+
+
+def _named(chosen: str, candidates: Sequence[Candidate], admissible: Sequence[Candidate]) -> Choice:
+    known = [candidate.name for candidate in candidates]
+    if chosen not in known:
+        raise UserError(f"transferability.chosen is {chosen!r}; the sources are {', '.join(known)}: name one of them.")
+    if chosen not in [candidate.name for candidate in admissible]:
+        raise UserError(
+            f"transferability.chosen is {chosen!r}, which gives frozen features only and cannot be trained: "
+            "set model.freeze=all or name a trainable source."
+        )
+    return Choice(chosen, f"{chosen} is named by transferability.chosen; the scores did not decide.")
+
+
+def _reason(taken: Candidate, leader: Candidate, others: Sequence[Candidate]) -> str:
+    lead = f"{leader.name} has the best cross-validated AUROC ({leader.auroc:.4f})"
+    if not others:
+        return f"{lead}; no other source competes."
+    rival = taken if taken is not leader else max(others, key=lambda candidate: candidate.auroc)
+    gap = f"{rival.name} ({rival.auroc:.4f})"
+    error = f"one standard error of the difference ({standard_error(leader, rival):.4f})"
+    if taken is not leader:
+        return f"{lead}, but {gap} is within {error} and is cheaper: {taken.name} is used."
+    if _tied(leader, rival):
+        return f"{lead}; the runner-up {gap} is within {error}, so they are not told apart, and is not cheaper."
+    return f"{lead}; the runner-up {gap} is further behind than {error}."
+
+
+def _against_controls(taken: Candidate, admissible: Sequence[Candidate]) -> str:
+    """A warning where the untrained control does as well: then pretraining shows no benefit on these images."""
+    level = [
+        control
+        for control in admissible
+        if control.control and control is not taken and control.fold_aurocs and _tied(taken, control)
+    ]
+    if not level:
+        return ""
+    control = f"{level[0].name} ({level[0].auroc:.4f})"
+    return f" The untrained control {control} does as well: no benefit of pretraining is shown."

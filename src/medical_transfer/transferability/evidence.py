@@ -1,0 +1,116 @@
+"""What a score may look at: one source's features of the target training images, and what is known about the source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medical_transfer.types import UserError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class Undefined(ValueError):  # noqa: N818 - a finding that the report prints, not a fault
+    """A score has no value for this evidence; the message is the reason, as the report prints it."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
+    """One source seen on the target training split: N images, C classes, D features; never a validation or test row.
+
+    Arrays are checked and stored as float64; `labels_N` and `groups_N` are renumbered from 0 in order of their codes.
+
+    Raises:
+        UserError: features not finite or not a matrix, rows that don't match, one class, no more images than classes.
+    """
+
+    features_ND: Floats
+    """The source's features of the target images."""
+    labels_N: Integers
+    """Class codes; any integers."""
+    groups_N: Integers
+    """Patient (or near-duplicate) codes; whole groups stay together in cross-validation."""
+    reference_features_NE: Floats | None = None
+    """The same images, row by row, under another model (the paired reference); its width may differ."""
+    source_features_MD: Floats | None = None
+    """Images of the source domain under the same model, where there are any."""
+    parameters: int | None = None
+    """Number of parameters of the source's trunk."""
+    source_accuracy: float | None = None
+    """Published accuracy on the source's own task, as a fraction."""
+    folds: int = 5
+    """Folds of cross-validated scores."""
+    seed: int = 0
+    """Seed of folds and subsamples: give all sources of one ranking the same."""
+    source: str = "this source"
+    """Name used in messages."""
+
+    def __post_init__(self) -> None:
+        features_ND = _matrix(self.features_ND, f"features of {self.source}")
+        self._set("features_ND", features_ND)
+        self._set("labels_N", _codes(self.labels_N, "labels", len(features_ND)))
+        self._set("groups_N", _codes(self.groups_N, "groups", len(features_ND)))
+        self._check_classes()
+        if self.reference_features_NE is not None:
+            reference_NE = _matrix(self.reference_features_NE, "reference features")
+            self._set("reference_features_NE", reference_NE)
+            if len(reference_NE) != len(features_ND):
+                raise UserError(
+                    f"There are {len(reference_NE)} rows of reference features for {len(features_ND)} images: "
+                    "a paired score needs the same images in the same order; compute both on one list of images."
+                )
+        if self.source_features_MD is not None:
+            source_MD = _matrix(self.source_features_MD, f"source-domain features of {self.source}")
+            self._set("source_features_MD", source_MD)
+            if source_MD.shape[1] != features_ND.shape[1]:
+                raise UserError(
+                    f"Source-domain images have {source_MD.shape[1]} features, target images {features_ND.shape[1]}: "
+                    "both must come from the same layer of the same model."
+                )
+
+    @property
+    def classes(self) -> int:
+        """Number of classes that occur."""
+        return int(self.labels_N.max()) + 1
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check_classes(self) -> None:
+        images = len(self.labels_N)
+        if self.classes < 2:
+            raise UserError(
+                f"All {images} training images have the same class: a source is scored on how it tells classes apart; "
+                "give images of at least two classes."
+            )
+        if images <= self.classes:
+            raise UserError(
+                f"There are {images} training images for {self.classes} classes: scoring needs more images than "
+                "classes; add images, or drop or merge classes in images.classes."
+            )
+
+
+def _matrix(values: Any, what: str) -> Floats:
+    matrix = np.ascontiguousarray(np.asarray(values, dtype=np.float64))
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise UserError(f"The {what} have shape {matrix.shape}: expected a matrix with one row per image.")
+    bad_rows = int((~np.isfinite(matrix)).any(axis=1).sum())
+    if bad_rows:
+        raise UserError(
+            f"The {what} hold NaN or infinity in {bad_rows} of {len(matrix)} rows: expected finite numbers; "
+            "check the weights and the preprocessing of this source."
+        )
+    return matrix
+
+
+def _codes(values: Any, what: str, images: int) -> Integers:
+    codes = np.asarray(values)
+    if codes.shape != (images,):
+        raise UserError(f"The {what} have shape {codes.shape}: expected one for each of {images} rows of features.")
+    if codes.dtype.kind not in "iu":
+        raise UserError(f"The {what} are of type {codes.dtype}: expected integer codes; number the names first.")
+    return np.unique(codes, return_inverse=True)[1].astype(np.int64)

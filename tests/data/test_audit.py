@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from medical_transfer.config.images import Images
+from medical_transfer.data.audit import AHEAD_PER_WORKER, audit, in_order, will_be_read
+from medical_transfer.data.manifest import manifest_rows
+from medical_transfer.data.tables import found_frame, text
+from medical_transfer.types import AUDIT_COLUMNS
+
+
+class MemoryReader:
+    """Files in memory; counts how often each is read."""
+
+    def __init__(self, files: dict[str, bytes | np.ndarray | Exception]) -> None:
+        self.files = files
+        self.reads: list[str] = []
+
+    def find(self) -> pd.DataFrame:
+        return found_frame(self.files, [path[0] for path in self.files])
+
+    def read(self, path: str) -> bytes | np.ndarray:
+        self.reads.append(path)
+        content = self.files[path]
+        if isinstance(content, Exception):
+            raise content
+        return content
+
+    def fingerprint(self) -> str:
+        return "memory"
+
+
+def png(grey: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (16, 16), grey).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def run(reader: MemoryReader, images: Images) -> tuple[pd.DataFrame, np.ndarray]:
+    rows = manifest_rows(reader.find(), images)
+    pixels_NSS3 = np.zeros((len(rows), 16, 16, 3), dtype=np.uint8)
+    return audit(rows, reader, images, pixels_NSS3), pixels_NSS3
+
+
+def test_row_i_is_slot_i_each_file_read_once_whatever_the_workers():
+    files = {f"{'ab'[i % 2]}/{i}.png": png(i) if i % 7 else b"broken" for i in range(60)}
+    frames = []
+    for workers in (1, 5):
+        reader = MemoryReader(files)
+        frame, pixels_NSS3 = run(reader, Images(size=16, workers=workers))
+        assert sorted(reader.reads) == sorted(files)
+        assert pixels_NSS3[:, 3, 3, 1].tolist() == [i if i % 7 else 0 for i in range(60)]
+        frames.append(frame)
+    pd.testing.assert_frame_equal(*frames)
+    assert frames[0].columns.tolist() == list(AUDIT_COLUMNS)
+    assert frames[0]["path"].tolist() == list(files)
+
+
+def test_the_hash_is_of_the_bytes_or_of_array_type_and_shape_too():
+    flat, square, wide = np.zeros((4, 4), np.uint8), np.zeros((2, 8), np.uint8), np.zeros((4, 4), bool)
+    reader = MemoryReader({"a/1": png(1), "a/2": flat, "a/3": square, "a/4": wide})
+    hashes = run(reader, Images(size=16))[0]["sha256"].tolist()
+    assert hashes[0] == hashlib.sha256(png(1)).hexdigest()
+    assert len(set(hashes)) == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(13, "Permission denied", "/secret/place"), "no permission to read"),
+        (FileNotFoundError(2, "No such file", "/secret/place"), "file not found"),
+        (OSError(5, "Input/output error", "/secret/place"), "cannot be read: Input/output error"),
+        (ValueError("embedded null byte"), "cannot be read: embedded null byte"),
+        (MemoryError(), "too large for the memory of this machine"),
+    ],
+)
+def test_a_failing_read_is_a_reason_without_the_place(error, reason):
+    frame, _ = run(MemoryReader({"a/1": error, "b/2": png(1)}), Images(size=16))
+    assert frame["status"].tolist() == ["quarantined", "ok"]
+    assert frame["reason"].iloc[0] == reason
+    assert frame[["sha256", "phash", "width", "height", "mode"]].iloc[0].isna().all()
+
+
+def test_a_fault_of_ours_is_not_hidden_as_a_bad_image():
+    with pytest.raises(ZeroDivisionError):
+        run(MemoryReader({"a/1": ZeroDivisionError()}), Images(size=16))
+
+
+def test_passed_over_rows_are_not_read_and_dropped_ones_are():
+    reader = MemoryReader({f"{'abc'[i % 3]}/{i}": png(i) for i in range(30)})
+    frame, _ = run(reader, Images(size=16, limit=4, classes={"c": None}))
+    assert len(reader.reads) == 4 + 10
+    assert frame["sha256"].notna().sum() == 14
+    assert (frame["status"] == "ok").all()
+    assert (frame["split"] == "excluded").sum() == 26
+
+
+def test_own_columns_follow():
+    reader = MemoryReader({"a/1": png(1)})
+    rows = manifest_rows(reader.find().assign(age=61), Images())
+    frame = audit(rows, reader, Images(size=16), np.zeros((1, 16, 16, 3), np.uint8))
+    assert frame.columns.tolist() == [*AUDIT_COLUMNS, "age"]
+
+
+def test_no_rows_no_work():
+    frame, _ = run(MemoryReader({}), Images(size=16))
+    assert frame.empty
+    assert frame.columns.tolist() == list(AUDIT_COLUMNS)
+    assert will_be_read(frame.assign(reason=text([]))).shape == (0,)
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(0, 60), workers=st.integers(1, 4))
+def test_results_come_in_order_and_only_a_little_ahead(count, workers):
+    started, taken, lock = [0], [0], threading.Lock()
+    most_ahead = []
+
+    def work(item):
+        with lock:
+            started[0] += 1
+            most_ahead.append(started[0] - taken[0])
+        return item * item
+
+    results = []
+    for result in in_order(work, range(count), workers=workers):
+        results.append(result)
+        with lock:
+            taken[0] += 1
+    assert results == [item * item for item in range(count)]
+    assert max(most_ahead, default=0) <= workers * AHEAD_PER_WORKER

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pytest
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+
+from medical_transfer.models.card import ModelCard, read_card
+from medical_transfer.models.checkpoint import load_checkpoint, save_checkpoint
+from medical_transfer.models.freezing import freeze
+from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.runtime.files import sha256_of
+from medical_transfer.types import UserError
+
+
+def card(**changes) -> ModelCard:
+    facts = {
+        "kind": "finetune",
+        "source": "a source that does not exist here",
+        "source_fingerprint": "sha256:0",
+        "architecture": "house/resnet20_cifar",
+        "head": "linear",
+        "dropout": 0.2,
+        "classes": ("no", "unsure", "yes"),
+        "preprocessing": Preprocessing(size=32),
+        "size": 32,
+        "fit": "squash",
+        "temperature": 1.5,
+        "split_hash": "s",
+        "data_fingerprint": "d",
+        "data_licence": "MIT",
+        "weights_licence": "Apache-2.0",
+    }
+    return ModelCard.model_validate(facts | changes)
+
+
+@pytest.fixture
+def saved(tmp_path, classifier_of):
+    model = classifier_of().eval()
+    return tmp_path, model, save_checkpoint(tmp_path, model, card())
+
+
+def test_round_trip_is_bit_equal_and_needs_no_source(saved, images):
+    folder, model, written = saved
+    loaded, found = load_checkpoint(folder)
+    assert found == written
+    assert found.temperature == 1.5
+    assert found.preprocessing == Preprocessing(size=32)
+    assert not loaded.training
+    with torch.no_grad():
+        assert torch.equal(loaded(images), model(images))
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in loaded.state_dict().items())
+
+
+def test_two_files_and_nothing_temporary(saved):
+    folder, _, written = saved
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert written.sha256 == sha256_of(folder / "model.safetensors")
+    facts = json.loads((folder / "model.json").read_text())
+    assert facts["classes"] == ["no", "unsure", "yes"]
+    assert facts["preprocessing"]["mean"] == [0.485, 0.456, 0.406]
+    assert set(facts["versions"]) == {"medical_transfer", "torch", "torchvision", "timm"}
+
+
+def test_the_same_model_gives_the_same_bytes(saved, tmp_path_factory, classifier_of):
+    _, _, written = saved
+    other = classifier_of().to(memory_format=torch.channels_last)
+    freeze(other, "partial", 1)
+    assert save_checkpoint(tmp_path_factory.mktemp("other"), other, card()).sha256 == written.sha256
+
+
+def test_keys_are_the_names_of_the_library(saved):
+    folder, model, _ = saved
+    keys = {k.removeprefix("trunk.network.") for k in load_file(folder / "model.safetensors") if k.startswith("trunk")}
+    assert keys == set(model.trunk.network.state_dict())
+
+
+def test_a_changed_file_is_refused(saved):
+    folder, _, _ = saved
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="sha256"):
+        load_checkpoint(folder)
+
+
+def test_another_architecture_names_the_first_three_mismatches(saved):
+    folder, _, _ = saved
+    facts = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(facts | {"architecture": "timm/resnet18"}))
+    with pytest.raises(UserError) as error:
+        load_checkpoint(folder)
+    message = str(error.value)
+    assert "trunk.network.conv1.weight found (16, 3, 3, 3), expected (64, 3, 7, 7)" in message
+    assert message.count("expected (") == 3
+    assert "more)" in message
+
+
+def test_another_number_of_classes_is_a_misfit(saved):
+    folder, _, _ = saved
+    facts = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(facts | {"classes": ["no", "yes"]}))
+    with pytest.raises(UserError, match=r"head.1.weight found \(3, 64\), expected \(2, 64\)"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "holds no model"),
+        ("{", "no readable JSON"),
+        ("[]", "no card of this version"),
+        ('{"kind": "finetune"}', "source: Field required"),
+    ],
+)
+def test_a_bad_card_is_one_sentence(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "model.json").write_text(content)
+    with pytest.raises(UserError, match=words):
+        read_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"surprise": 1}, "surprise"), ({"classes": ["one"]}, "classes"), ({"architecture": "timm/none"}, "timm has no")],
+)
+def test_an_edited_card_is_refused(saved, change, words):
+    folder, _, _ = saved
+    facts = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(facts | change))
+    with pytest.raises(UserError, match=words):
+        load_checkpoint(folder)
+
+
+def test_missing_tensors_are_named(saved):
+    folder, _, _ = saved
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors are missing"):
+        load_checkpoint(folder)
+
+
+def test_a_file_that_is_no_safetensors_is_refused(saved):
+    folder, _, written = saved
+    path = folder / "model.safetensors"
+    path.write_bytes(b"not tensors")
+    written = written.model_copy(update={"sha256": sha256_of(path)})
+    (folder / "model.json").write_text(written.model_dump_json())
+    with pytest.raises(UserError, match="no readable safetensors"):
+        load_checkpoint(folder)
+
+
+def test_a_tensor_too_many_is_a_misfit(saved):
+    folder, _, written = saved
+    path = folder / "model.safetensors"
+    save_file(load_file(path) | {"extra": torch.zeros(1)}, path)
+    (folder / "model.json").write_text(written.model_copy(update={"sha256": sha256_of(path)}).model_dump_json())
+    with pytest.raises(UserError, match="extra is not expected"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"positive_class": "maybe"},
+        {"classes": ("a", "a")},
+        {"temperature": 0},
+        {"threshold": 1.5},
+        {"preprocessing": asdict(Preprocessing()) | {"channels": "GRB"}},
+    ],
+)
+def test_a_card_that_makes_no_sense_cannot_be_made(change):
+    with pytest.raises(ValidationError):
+        card(**change)
+
+
+def test_a_card_of_another_network_is_not_saved(tmp_path, classifier_of):
+    with pytest.raises(ValueError, match="timm/resnet18"):
+        save_checkpoint(tmp_path, classifier_of(), card(architecture="timm/resnet18"))
+    assert not list(tmp_path.iterdir())
