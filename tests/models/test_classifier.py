@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.preprocessing import StandardScaler
 
-from medical_transfer.models.classifier import Normalise, build_classifier
+from medical_transfer.models.classifier import Normalise, Standardise, build_classifier
 from medical_transfer.models.preprocessing import Preprocessing
 
 
@@ -34,3 +35,48 @@ def test_preprocessing_travels_in_the_state(classifier_of):
     state = classifier_of().state_dict()
     assert state["normalise.mean"].flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
     assert state["normalise.std"].flatten().tolist() == pytest.approx([0.229, 0.224, 0.225])
+
+
+def test_standardise_is_the_identity_until_it_is_fitted():
+    features = torch.randn(5, 4)
+    assert torch.equal(Standardise(4)(features), features)
+
+
+def test_standardise_against_scikit_learn():
+    rng = np.random.default_rng(0)
+    train, other = rng.normal([1, -50, 300], [2, 0.01, 40], (200, 3)), rng.normal(size=(9, 3))
+    layer = Standardise(3)
+    layer.fit(torch.from_numpy(train).float())
+    scaler = StandardScaler().fit(train)
+    np.testing.assert_allclose(layer.mean.numpy(), scaler.mean_, rtol=1e-6)
+    np.testing.assert_allclose(layer.std.numpy(), scaler.scale_, rtol=1e-4)  # the input has 24 bits: -50 +- .01
+    ours = layer(torch.from_numpy(other).float()).numpy()
+    np.testing.assert_allclose(ours, scaler.transform(other), rtol=2e-3)
+
+
+def test_a_constant_feature_keeps_its_size():
+    features = torch.tensor([[3.0, 1.0], [3.0, 2.0]])
+    layer = Standardise(2)
+    layer.fit(features)
+    assert layer(torch.tensor([[5.0, 1.5]])).tolist() == [[2.0, 0.0]]
+
+
+def test_nothing_of_standardise_learns_and_all_of_it_is_saved():
+    layer = Standardise(3)
+    layer.fit(torch.randn(10, 3))
+    assert list(layer.parameters()) == []
+    other = Standardise(3)
+    other.load_state_dict(layer.state_dict())
+    features = torch.randn(2, 3)
+    assert torch.equal(other(features), layer(features))
+
+
+def test_logits_are_of_standardised_features(classifier_of, images):
+    model = classifier_of().eval()
+    with torch.no_grad():
+        features = model.features(images)
+        model.standardise.fit(features)
+        scaled = (features - features.mean(dim=0)) / features.std(dim=0, correction=0)
+        linear = model.head[1]
+        torch.testing.assert_close(model(images), scaled @ linear.weight.T + linear.bias, atol=1e-4, rtol=1e-4)
+        assert torch.equal(model.forward_from(features, len(model.trunk.stage_names)), model(images))

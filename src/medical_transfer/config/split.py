@@ -18,7 +18,7 @@ class SplitConfig(Block):
     """Images that look alike are kept in one group, whatever their names."""
     hash_distance: int = Field(default=4, ge=0, le=16)
     """Perceptual hashes (64 bit) that differ in at most so many bits are candidates."""
-    pixel_correlation: float = Field(default=0.6, ge=-1, le=1)
+    pixel_correlation: float = Field(default=0.55, ge=-1, le=1)
     """A candidate pair is kept together where the local contrast of its small grey pictures correlates at least so."""
     mirrored_copies: bool = True
     """Look for mirrored copies too: sets that were enlarged by flips leak through them, unseen by an upright hash."""

@@ -18,7 +18,7 @@ class Finetune(Block):
     """Most epochs of the head on cached features."""
     head_learning_rate: float = Field(default=1e-3, gt=0)
     """Learning rate of the head while the trunk is frozen."""
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=3e-4, gt=0)
     """Learning rate of the head once the trunk moves; each stage below has it divided by `multiplier`."""
     multiplier: float = Field(default=2.6, ge=1)
     """Ratio of learning rates between neighbouring stages (discriminative rates, Howard & Ruder 2018)."""

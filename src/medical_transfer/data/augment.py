@@ -19,6 +19,9 @@ from torch.nn import functional
 
 Policy = Callable[[Tensor, torch.Generator], Tensor]
 
+LUMINANCE = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in grey (ITU-R BT.601, as torchvision rounds them)."""
+
 
 def none(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG001 - a policy like any other
     """Leave the images as they are."""
@@ -26,7 +29,9 @@ def none(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:  # noqa: AR
 
 
 def gentle(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
-    """Small moves that keep anatomy true: rotation 10 degrees, zoom and shift of a tenth, brightness 15 %; no flip.
+    """Small moves that keep anatomy true.
+
+    Rotation up to 10 degrees, zoom of a tenth, shift of a twentieth of the side, brightness and contrast 15 %; no flip.
 
     For modalities in which a mirror image lies (situs, laterality) and colour has no meaning.
     """
@@ -56,7 +61,8 @@ def chapter(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
     """The chapter's policy (section 5.1): RandomResizedCrop, horizontal flip, rotation 15 degrees, ColorJitter .2/.2.
 
     Departures from torchvision's chain: one interpolation instead of two, so the corners of a rotated crop show the
-    image's own surroundings where there are some, and brightness always comes before contrast.
+    image's own surroundings where there are some; a crop that would be wider or higher than the image is cut to it
+    (torchvision draws again, up to ten times); and brightness always comes before contrast.
     """
     draw = _Draw(len(images_N3SS), generator)
     area_N = draw.uniform(0.08, 1.0)
@@ -103,9 +109,10 @@ def _affine(
 
 
 def _jitter(images_N3SS: Tensor, *, brightness: Tensor, contrast: Tensor) -> Tensor:
-    """Multiply by brightness, then stretch around each image's mean grey by contrast."""
+    """Multiply by brightness, then stretch around each image's mean luminance by contrast, as torchvision does."""
     bright = (images_N3SS * brightness.to(images_N3SS)[:, None, None, None]).clamp(0, 1)
-    mean = bright.mean(dim=(1, 2, 3), keepdim=True)
+    luminance = torch.tensor(LUMINANCE).to(bright).view(1, 3, 1, 1)
+    mean = (bright * luminance).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
     return (mean + (bright - mean) * contrast.to(images_N3SS)[:, None, None, None]).clamp(0, 1)
 
 

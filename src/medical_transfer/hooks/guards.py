@@ -1,44 +1,109 @@
-"""Guards at the door of a run: words on the command line that nobody reads are refused."""
+"""Guards at the door of a run: a parameter that nobody reads, or that has an impossible value, stops it at once.
+
+Kedro checks typed parameters too, but ignores unknown blocks, looks only at the pipeline that runs, and names a block
+instead of the parameter.
+"""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from medical_transfer.config.augmentation import Augmentation
+from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.base import Block, Run
+from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.config.folders import Folders
+from medical_transfer.config.images import Images
+from medical_transfer.config.model import Model
+from medical_transfer.config.split import SplitConfig
+from medical_transfer.config.training import Training
+from medical_transfer.config.transferability import Transferability
 from medical_transfer.types import UserError
 
-DECLARED = (
-    "run_root",
-    "cache_root",
-    "run",
-    "tracking",
-    "folders",
-    "images",
-    "split",
-    "augmentation",
-    "transferability",
-    "backbones",
-    "model",
-    "training",
-    "evaluation",
-)
-"""Top-level parameters that something reads; Kedro itself ignores any other without a word."""
+BLOCKS: dict[str, type[Block]] = {
+    "run": Run,
+    "folders": Folders,
+    "images": Images,
+    "split": SplitConfig,
+    "augmentation": Augmentation,
+    "transferability": Transferability,
+    "backbones": Backbones,
+    "model": Model,
+    "training": Training,
+    "evaluation": Evaluation,
+}
+"""Typed blocks of `conf/base/parameters`."""
+
+DECLARED = ("run_root", "cache_root", "tracking", *BLOCKS)
+"""All top-level parameters; the first three are read by the configuration itself and by the record of runs."""
 
 
 class Guards:
-    """Refuses unknown top-level parameters."""
+    """Refuses parameters that nothing reads and values that cannot be."""
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Check what was given with `--params`.
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check the parameters of files and command line together, before a catalog or a record of the run exists.
 
         Raises:
-            UserError: a name that no part of the project reads.
+            UserError: with the full name of the parameter.
         """
-        for name in run_params.get("runtime_params") or {}:
-            if name not in DECLARED:
-                near = difflib.get_close_matches(name, DECLARED, n=1)
-                meant = f" Did you mean '{near[0]}'?" if near else ""
-                raise UserError(f"Unknown parameter '{name}': known are {', '.join(DECLARED)}.{meant}")
+        check_parameters(context.config_loader["parameters"])
+
+
+def check_parameters(parameters: dict[str, Any]) -> None:
+    """Check names and values of all parameters.
+
+    Raises:
+        UserError: names every fault that was found.
+    """
+    for name in parameters:
+        if name not in DECLARED:
+            raise UserError(f"Unknown parameter '{name}': known are {', '.join(DECLARED)}.{_meant(name, DECLARED)}")
+    faults = [
+        fault for name, block in BLOCKS.items() if name in parameters for fault in _faults(name, block, parameters)
+    ]
+    if faults:
+        raise UserError(" ".join(faults))
+
+
+def _faults(name: str, block: type[Block], parameters: dict[str, Any]) -> list[str]:
+    try:
+        block.model_validate(parameters[name])
+    except ValidationError as error:
+        return [_sentence(name, block, details) for details in error.errors()]
+    return []
+
+
+def _sentence(name: str, block: type[Block], details: ErrorDetails) -> str:
+    place = [str(part) for part in details["loc"]]
+    full_name = ".".join([name, *place])
+    if details["type"] == "extra_forbidden":
+        return f"Unknown parameter '{full_name}'.{_meant(place[-1], _names(block))}"
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if not place:  # a rule of the whole block names its parameters itself
+        return f"Parameter block '{name}': {message}."
+    return (
+        f"Parameter '{full_name}' is {details['input']!r}: it {message}."
+        if message.startswith("should")
+        else (f"Parameter '{full_name}': {message}.")
+    )
+
+
+def _names(block: type[Block]) -> list[str]:
+    """Names of a block and of the blocks in it."""
+    inner = [field.annotation for field in block.model_fields.values()]
+    blocks = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, Block)]
+    return [*block.model_fields, *(name for kind in blocks for name in _names(kind))]
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""

@@ -9,21 +9,26 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
 from medical_transfer.runtime.provenance import PROJECT, code_state, lock_hash
 
 logger = logging.getLogger(__name__)
 
 LONGEST_VALUE = 500
-METRICS_PER_CALL = 1000
+METRICS_PER_CALL, PARAMETERS_PER_CALL = 1000, 100
 FIGURE_PATHS = "08_reporting"
 
 
@@ -53,19 +58,23 @@ class Tracking:
         from mlflow.entities import Param  # noqa: PLC0415 - seconds that only a run should pay
         from mlflow.tracking import MlflowClient  # noqa: PLC0415
 
-        self.client = MlflowClient(tracking_uri=_absolute(self.config["uri"]))
-        self.run_id = self.client.create_run(self._experiment(), tags=self._tags(run_params)).info.run_id
-        flat = {name: str(value)[:LONGEST_VALUE] for name, value in flatten(self.parameters).items()}
-        self.client.log_batch(self.run_id, params=[Param(name, value) for name, value in flat.items()])
+        uri = _absolute(self.config["uri"])
+        with _alone(uri):
+            self.client = MlflowClient(tracking_uri=uri)
+            experiment = self._experiment()
+        self.run_id = self.client.create_run(experiment, tags=self._tags(run_params)).info.run_id
+        flat = [Param(_allowed(k), str(v)[:LONGEST_VALUE]) for k, v in flatten(self.parameters).items()]
+        for start in range(0, len(flat), PARAMETERS_PER_CALL):
+            self.client.log_batch(self.run_id, params=flat[start : start + PARAMETERS_PER_CALL])
         resolved = yaml.safe_dump(self.parameters, sort_keys=False, allow_unicode=True)
         self.client.log_text(self.run_id, resolved, "parameters.yml")
 
     @hook_impl
-    def after_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Log what the run produced and close it."""
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Log what the run produced, not what earlier runs left in the same place, and close it."""
         if self.run_id is None:
             return
-        self._log_results(catalog)
+        self._log_results(catalog, {*pipeline.all_outputs(), "timing"})
         self.client.set_terminated(self.run_id, "FINISHED")
         self.run_id = None
 
@@ -88,7 +97,7 @@ class Tracking:
     def _tags(self, run_params: dict[str, Any]) -> dict[str, str]:
         state = code_state()
         tags = {
-            "pipeline": str(run_params.get("pipeline_name") or "__default__"),
+            "pipeline": ",".join(run_params["pipeline_names"] or ["__default__"]),
             "git_sha": state.git_sha or "",
             "git_dirty": str(state.dirty).lower(),
             "lock": lock_hash() or "",
@@ -97,11 +106,11 @@ class Tracking:
         parent = self.parameters["tracking"]["parent_run_id"]
         return {**tags, "mlflow.parentRunId": parent} if parent else tags
 
-    def _log_results(self, catalog: DataCatalog) -> None:
+    def _log_results(self, catalog: DataCatalog, outputs: set[str]) -> None:
         from mlflow.entities import Metric  # noqa: PLC0415
 
-        made = {name for name in catalog if catalog.exists(name)}
-        metrics = [Metric(name, value, _now_ms(), step) for name, value, step in measured(catalog, made)]
+        made = {name for name in outputs if name in catalog and catalog.exists(name)}
+        metrics = [Metric(_allowed(name), value, _now_ms(), step) for name, value, step in measured(catalog, made)]
         for start in range(0, len(metrics), METRICS_PER_CALL):
             self.client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
         for path in sorted({file for name in made for file in _files(catalog, name)}):
@@ -143,6 +152,23 @@ def _files(catalog: DataCatalog, name: str) -> list[Path]:
     place = getattr(catalog.get(name), "_filepath", None)
     path = Path(str(place)) if place is not None else None
     return [path] if path is not None and FIGURE_PATHS in path.parts and path.is_file() else []
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Runs that begin at the same time on a new sqlite file make its tables and the experiment one after the other."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///"):
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        yield
+
+
+def _allowed(name: str) -> str:
+    """A name as MLflow takes it: class names in it may hold anything."""
+    return re.sub(r"[^\w./\- :]|/(?=[/.]|$)", "_", name)
 
 
 def _absolute(uri: str) -> str:

@@ -24,6 +24,7 @@ from medical_transfer.models.runner import CHUNK, Runner, as_images, fast_runner
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Graph
 from medical_transfer.runtime.devices import cores
+from medical_transfer.runtime.files import take_space
 from medical_transfer.runtime.progress import progress
 from medical_transfer.runtime.seeds import derive_seed
 
@@ -96,7 +97,8 @@ def write_views(
         slots_n: rows of the cache, in the order of the maps' rows.
         views: augmented views beside view 0.
         policy: name of the augmentation policy.
-        seed: with the number of the view and the place of an image it decides its augmentation.
+        seed: decides the augmentations, one stream per view and chunk of images. So an image's views depend on its
+            place among `slots_n` and on how many images share its chunk, not on what those images or the cuts are.
         folder: where the maps are written; see `Views`.
     """
     run = fast_runner(FrozenPart(classifier, cuts), outputs=tuple(f"cut{c}" for c in cuts), size=pixels_NSS3.shape[1])
@@ -115,7 +117,9 @@ def write_views(
 
 def _new_map(path: Path, n: int, example: NDArray[np.float32]) -> NDArray[np.floating]:
     kind = np.float16 if example.ndim > 2 else np.float32
-    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(n, *example.shape[1:]))
+    empty = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(n, *example.shape[1:]))
+    take_space(path)
+    return empty
 
 
 def _source_runner(source: Source, *, size: int, backbones: Backbones, packages_folder: Path) -> Runner:

@@ -34,16 +34,7 @@ def fast_runner(module: nn.Module, *, outputs: tuple[str, ...], size: int) -> Ru
         size: S in pixels.
     """
     where = device()
-    if where.type == "cpu":
-        return _in_onnx(module, outputs, size)
-    module = module.eval().to(where)
-
-    @torch.inference_mode()
-    def run(images: Tensor) -> tuple[NDArray[np.float32], ...]:
-        results = module(images.to(where))
-        return tuple(r.float().cpu().numpy() for r in (results if isinstance(results, tuple) else (results,)))
-
-    return run
+    return _in_onnx(module, outputs, size) if where.type == "cpu" else _in_torch(module, where)
 
 
 def in_chunks(pixels_NSS3: NDArray[np.uint8], slots_n: NDArray[np.int64], description: str) -> Iterator[Tensor]:
@@ -63,3 +54,14 @@ def _in_onnx(module: nn.Module, outputs: tuple[str, ...], size: int) -> Runner:
         session = onnx_session(path, threads=cores())
     name = session.get_inputs()[0].name
     return lambda images: tuple(session.run(list(outputs), {name: images.numpy()}))
+
+
+def _in_torch(module: nn.Module, where: torch.device) -> Runner:
+    module = module.eval().to(where)
+
+    @torch.inference_mode()
+    def run(images: Tensor) -> tuple[NDArray[np.float32], ...]:
+        results = module(images.to(where))
+        return tuple(r.float().cpu().numpy() for r in (results if isinstance(results, tuple) else (results,)))
+
+    return run

@@ -98,6 +98,7 @@ def groups_table(leakage: Mapping[str, Any]) -> pd.DataFrame:
         ("Images found", leakage["images"]),
         ("Unreadable and quarantined", leakage["quarantined"]),
         ("Excluded, because they share a group with a given test image", leakage["excluded"]),
+        ("Passed over: a dropped class, or beyond images.limit", leakage.get("passed_over", 0)),
         ("Groups as the data give them (an image without a patient is alone)", groups["given"]),
         ("Groups by perceptual hash alone", groups["perceptual_hash_only"]),
         ("Groups after the pixel check", groups["after_pixel_check"]),

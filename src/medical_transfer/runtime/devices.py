@@ -22,6 +22,8 @@ from medical_transfer.runtime.files import read_json, write_json
 
 MARGIN = 1.15
 """Another format must be so many times as fast as fp32 channels_last to be taken."""
+HOPELESS = 8
+"""A format whose first step takes so many times as long as the fastest step so far is not tried again."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def fastest_format(step: Callable[[NumberFormat], None], *, name: str) -> Number
     seconds = {}
     for candidate in CANDIDATES:
         seconds[candidate] = _seconds(step, candidate, limit_s)
-        limit_s = min(limit_s, 2 * seconds[candidate])
+        limit_s = min(limit_s, HOPELESS * seconds[candidate])
     best = min(seconds, key=lambda candidate: seconds[candidate])
     chosen = best if seconds[DEFAULT] / seconds[best] >= MARGIN else DEFAULT
     timings = [{**asdict(candidate), "seconds_per_step": value} for candidate, value in seconds.items()]
@@ -81,7 +83,7 @@ def fastest_format(step: Callable[[NumberFormat], None], *, name: str) -> Number
 def _seconds(step: Callable[[NumberFormat], None], candidate: NumberFormat, limit_s: float, repeats: int = 3) -> float:
     """Median seconds of a step after one to warm up; a first step slower than `limit_s` is not repeated."""
     first = _timed(step, candidate)
-    if first > 4 * limit_s:
+    if first > limit_s:
         return first
     return sorted(_timed(step, candidate) for _ in range(repeats))[repeats // 2]
 
@@ -112,9 +114,15 @@ def _folder() -> Path:
 
 
 def _store(name: str) -> Path:
-    facts = [platform.machine(), _cpu_flags(), str(torch.get_num_threads()), torch.__version__, str(device()), name]
+    facts = [platform.machine(), _cpu_flags(), str(torch.get_num_threads()), torch.__version__, _device_name(), name]
     key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
     return _folder() / f"{key}.json"
+
+
+def _device_name() -> str:
+    """Kind of the accelerator: machines that share a home folder may have different ones."""
+    where = device()
+    return torch.cuda.get_device_name(where) if where.type == "cuda" else str(where)
 
 
 def _cpu_flags() -> str:

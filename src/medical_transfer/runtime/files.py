@@ -7,12 +7,16 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from medical_transfer.types import UserError
+
+_FULL = re.compile(rf"os error ({errno.ENOSPC}|{errno.EDQUOT})\b|\d+ requested and \d+ written")
+"""What safetensors and numpy say of a full disk, in errors that carry no number."""
 
 
 @contextmanager
@@ -24,8 +28,8 @@ def explain_full_disk(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)):
             raise UserError(
                 f"No space left while writing {path}. What was finished before is kept: "
                 "free some space and give the same command again; it goes on from there."
@@ -44,6 +48,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def take_space(path: Path) -> None:
+    """Give a sparse file all its disk space now: a disk that fills under a memory map later kills the process.
+
+    Raises:
+        OSError: no space left on the disk.
+    """
+    if hasattr(os, "posix_fallocate") and (size := path.stat().st_size):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,13 @@ def code_state() -> CodeState:
     return CodeState(sha, dirty=bool(sha and _git("status", "--porcelain", "--untracked-files=no")))
 
 
+def command_line() -> str:
+    """The command that started this process, as it can be typed again."""
+    program = Path(sys.argv[0])
+    name = "python -m medical_transfer" if program.name == "__main__.py" else program.name
+    return shlex.join([name, *sys.argv[1:]]).replace("'python -m medical_transfer'", "python -m medical_transfer")
+
+
 def lock_hash() -> str | None:
     """First 16 digits of the sha256 of `requirements.lock`, null where there is none."""
     lock = PROJECT / "requirements.lock"
@@ -33,6 +42,8 @@ def lock_hash() -> str | None:
 
 
 def _git(*arguments: str) -> str | None:
+    if not (PROJECT / ".git").exists():  # an installed package must not report the repository that it lies in
+        return None
     try:
         done = subprocess.run(  # noqa: S603 - fixed words, no shell
             ["git", "-C", str(PROJECT), *arguments],  # noqa: S607 - the user's git

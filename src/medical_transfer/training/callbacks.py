@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 from safetensors.torch import save_file
-from torch import Tensor
 
 from medical_transfer.runtime.files import atomic_path, read_json, write_json
-from medical_transfer.training.module import MethodModule
+from medical_transfer.training.module import MEND_NAN, MethodModule
 from medical_transfer.types import UserError
 
 
@@ -45,18 +46,26 @@ class History(lightning.Callback):
 
 
 class KeepBest(lightning.Callback):
-    """Keep the weights of the epoch that validation likes best, over all phases together."""
+    """Keep the weights of the epoch that validation likes best, over all phases together; the first of equals."""
 
     def __init__(self, folder: Path) -> None:
         self.weights, self.record = folder / "best.safetensors", folder / "best.json"
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Save the weights where the epoch is strictly better than all before it."""
+        """Save the weights where the epoch is strictly better than all before it.
+
+        Raises:
+            UserError: where the validation score is undefined.
+        """
         module = cast("MethodModule", pl_module)
         selection = float(trainer.callback_metrics["selection"])
+        if math.isnan(selection):
+            raise UserError(
+                f"The validation score is undefined in phase '{module.phase.name}', epoch {trainer.current_epoch}: "
+                "a class has no validation image. Give every class some, or give no row the split 'val'."
+            )
         if selection > self.best:
-            with atomic_path(self.weights) as temporary:
-                save_file(contiguous_state(module.network), temporary)
+            save_weights(module.network, self.weights)
             write_json(
                 self.record, {"selection": selection, "phase": module.phase.name, "epoch": trainer.current_epoch}
             )
@@ -65,6 +74,14 @@ class KeepBest(lightning.Callback):
     def best(self) -> float:
         """Best selection so far; minus infinity before the first epoch."""
         return float(read_json(self.record)["selection"]) if self.record.exists() else float("-inf")
+
+
+class StopEarly(EarlyStopping):
+    """Early stopping that also holds for a run that was killed between its last epoch and the end of the phase."""
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        """Stop at once where the patience was used up before."""
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class StopOnNaN(lightning.Callback):
@@ -88,11 +105,12 @@ class StopOnNaN(lightning.Callback):
             phase = cast("MethodModule", pl_module).phase.name
             raise UserError(
                 f"The loss became {float(loss)} in phase '{phase}', epoch {trainer.current_epoch}, step {batch_idx}. "
-                "The best weights up to here are kept. Lower training.finetune.learning_rate "
-                "(or head_learning_rate), or set training.number_format=fp32."
+                f"{MEND_NAN}"
             )
 
 
-def contiguous_state(network: torch.nn.Module) -> dict[str, Tensor]:
-    """State of a network as safetensors takes it."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+def save_weights(network: torch.nn.Module, path: Path) -> None:
+    """Write the state of a network as safetensors, whole or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary)

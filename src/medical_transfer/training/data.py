@@ -50,6 +50,9 @@ class PhaseData:
 
 def in_format(inputs: Tensor, number_format: NumberFormat) -> Tensor:
     """Pictures (N, C, H, W) in the memory format of a number format; anything else as it is."""
-    if inputs.dim() == 4 and number_format.channels_last:
-        return inputs.contiguous(memory_format=torch.channels_last)
-    return inputs
+    if inputs.dim() != 4:
+        return inputs
+    # both ways: images come from the cache with their channels last
+    return inputs.contiguous(
+        memory_format=torch.channels_last if number_format.channels_last else torch.contiguous_format
+    )

@@ -1,8 +1,8 @@
 """The one `fit`: it runs a method's phases one after the other, resumable at every epoch.
 
 On disk, in the folder of the run: `history.json`, `best.safetensors` + `best.json` (over all phases) and, per phase,
-Lightning's checkpoint of the last whole epoch. A killed run that is started again goes on from there and ends with the
-same numbers, since all randomness is derived from (seed, phase, epoch).
+the weights that it began with and Lightning's checkpoint of its last whole epoch. A killed run that is started again
+goes on from there and ends with the same numbers, since all randomness is derived from (seed, phase, epoch).
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 import lightning
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file
 
 from medical_transfer.config.training import Training
 from medical_transfer.methods.contract import Phase
 from medical_transfer.runtime.files import read_json, write_json
-from medical_transfer.training.callbacks import History, KeepBest, StopOnNaN
+from medical_transfer.training.callbacks import History, KeepBest, StopEarly, StopOnNaN, save_weights
+from medical_transfer.training.checkpoint_io import WholeFiles
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.module import Method, MethodModule
 from medical_transfer.training.number_format import number_format_of
@@ -54,7 +55,7 @@ def fit(
         History with one row per epoch: phase, epoch, step, train_loss, val_loss, val_auroc, lr, seconds.
 
     Raises:
-        UserError: where the loss is NaN.
+        UserError: where the loss or a prediction is no number, or the validation score is undefined.
     """
     assert isinstance(method, torch.nn.Module)
     best = folder / "best.safetensors"
@@ -62,15 +63,26 @@ def fit(
         done = folder / f"{phase.name}.done.json"
         if done.exists():
             continue
-        method.start(phase)
-        if best.exists():
-            method.load_state_dict(load_file(best))
+        _begin(method, phase, folder)
         data = data_of(phase)
         number_format = number_format_of(method, phase, data, training=training, name=name)
         _run(MethodModule(method, phase, data, seed=seed, number_format=number_format), training, folder)
         write_json(done, {"phase": phase.name, "format": vars(number_format)})
-    method.load_state_dict(load_file(best))
+    method.to(memory_format=torch.contiguous_format).load_state_dict(load_file(best))
     return pd.DataFrame(read_json(folder / "history.json"))
+
+
+def _begin(method: Method, phase: Phase, folder: Path) -> None:
+    """Start a phase from the best weights of those before it; a killed one that is started again, from the same."""
+    assert isinstance(method, torch.nn.Module)
+    method.start(phase)
+    best, first = folder / "best.safetensors", folder / phase.name / "first.safetensors"
+    if first.exists():
+        method.load_state_dict(load_file(first))
+        return
+    if best.exists():
+        method.load_state_dict(load_file(best))
+    save_weights(method, first)
 
 
 def _run(module: MethodModule, training: Training, folder: Path) -> None:
@@ -85,8 +97,9 @@ def _run(module: MethodModule, training: Training, folder: Path) -> None:
         number_format.precision,
         " channels_last" if number_format.channels_last else "",
     )
-    if number_format.channels_last:
-        module.network.to(memory_format=torch.channels_last)
+    # set both ways: an earlier phase may have left the other format, a run that was killed in between would not
+    memory_format = torch.channels_last if number_format.channels_last else torch.contiguous_format
+    module.network.to(memory_format=memory_format).train()
     with _quiet_lightning():
         trainer = _trainer(module, training, folder)
         trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
@@ -107,12 +120,14 @@ def _trainer(module: MethodModule, training: Training, folder: Path) -> lightnin
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
         default_root_dir=folder,
+        plugins=[WholeFiles()],
         callbacks=[
             StopOnNaN(),
             History(folder / "history.json"),
             KeepBest(folder),
-            EarlyStopping("selection", mode="max", patience=training.patience, min_delta=0.0),
-            ModelCheckpoint(folder / phase.name, save_last=True, save_top_k=0, enable_version_counter=False),
+            StopEarly("selection", mode="max", patience=training.patience, min_delta=0.0, check_finite=False),
+            # top 1 without a monitor is the newest; `save_last` without a top 1 would write only when training ends
+            ModelCheckpoint(folder / phase.name, "last", save_top_k=1, enable_version_counter=False),
         ],
     )
 
@@ -126,6 +141,8 @@ def _quiet_lightning() -> Iterator[None]:
         each.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        yield
-    for each, level in zip(loggers, levels, strict=True):
-        each.setLevel(level)
+        try:
+            yield
+        finally:
+            for each, level in zip(loggers, levels, strict=True):
+                each.setLevel(level)

@@ -21,6 +21,12 @@ from medical_transfer.methods.contract import LossTerms, Phase
 from medical_transfer.runtime.devices import NumberFormat
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.training.data import PhaseData, in_format
+from medical_transfer.types import UserError
+
+MEND_NAN = (
+    "The best weights up to here are kept. Lower training.finetune.learning_rate (or head_learning_rate), or set "
+    "training.number_format=fp32."
+)
 
 
 class Method(Protocol):
@@ -101,10 +107,19 @@ class MethodModule(lightning.LightningModule):
         self.validated.append((self.method.logits(batch).float().cpu(), batch.labels_N.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        """Judge the epoch."""
+        """Judge the epoch.
+
+        Raises:
+            UserError: where a prediction is NaN or infinite: the step before it broke the weights.
+        """
         logits_NC = torch.cat([logits for logits, _ in self.validated])
         labels_N = torch.cat([labels for _, labels in self.validated])
         self.validated.clear()
+        if not torch.isfinite(logits_NC).all():
+            raise UserError(
+                f"Predictions became NaN or infinite in phase '{self.phase.name}', epoch {self.current_epoch}, after "
+                f"its last step. {MEND_NAN}"
+            )
         self.log("val_loss", nn.functional.cross_entropy(logits_NC, labels_N))
         selection = self.method.selection(logits_NC.double().numpy(), labels_N.numpy())
         self.log("selection", torch.tensor(selection, dtype=torch.float64), prog_bar=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import lru_cache
 
 import torch
 
@@ -30,20 +31,27 @@ def number_format_of(method: Method, phase: Phase, data: PhaseData, *, training:
     if batch.inputs.dim() == 2:
         return DEFAULT
 
+    @lru_cache(maxsize=1)  # copying is not part of a step, and one copy at a time is enough
+    def prepared(number_format: NumberFormat) -> tuple[Method, Batch]:
+        return _prepared(method, batch, number_format)
+
     def step(number_format: NumberFormat) -> None:
-        _one_step(copy.deepcopy(method), batch, number_format)
+        _one_step(*prepared(number_format), number_format)
 
     return fastest_format(step, name=f"{name}/{phase.name}/{phase.cut}/{training.batch_size}")
 
 
+def _prepared(method: Method, batch: Batch, number_format: NumberFormat) -> tuple[Method, Batch]:
+    """A copy of `method` in training mode, and the batch, both in the format."""
+    assert isinstance(method, torch.nn.Module)
+    memory_format = torch.channels_last if number_format.channels_last else torch.contiguous_format
+    copied = copy.deepcopy(method).to(batch.inputs.device).to(memory_format=memory_format).train()
+    inputs = in_format(PhaseData.as_float(batch.inputs), number_format)
+    return copied, Batch(inputs, batch.labels_N, batch.rows_N)
+
+
 def _one_step(method: Method, batch: Batch, number_format: NumberFormat) -> None:
     """Forward and backward of one batch."""
-    assert isinstance(method, torch.nn.Module)
-    where = batch.inputs.device
-    method.to(where)
-    if number_format.channels_last:
-        method.to(memory_format=torch.channels_last)
-    inputs = in_format(PhaseData.as_float(batch.inputs), number_format)
-    with torch.autocast(where.type, dtype=torch.bfloat16, enabled=number_format.precision == "bf16"):
-        terms = method.losses(Batch(inputs, batch.labels_N, batch.rows_N), 0.0)
+    with torch.autocast(batch.inputs.device.type, dtype=torch.bfloat16, enabled=number_format.precision == "bf16"):
+        terms = method.losses(batch, 0.0)
     terms.total.backward()  # type: ignore[no-untyped-call]

@@ -40,6 +40,7 @@ from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.fit import fit
+from medical_transfer.types import UserError
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,13 @@ def produce_model(recipe: Recipe, source: Source, manifest: pd.DataFrame, cache:
     """Build the network, train it by the method of `training.kind`, calibrate it on validation and save it in `folder`.
 
     A folder that holds the remains of a killed run is continued.
+
+    Raises:
+        UserError: where a class has no image to learn from or to be judged on, or training ends in NaN.
     """
     classes = class_names(manifest)
     rows = LearningSet(classes, labelled_rows(manifest, cache, "train"), labelled_rows(manifest, cache, "val"), cache)
+    _every_class_is_there(rows)
     classifier = build(
         source,
         recipe.model,
@@ -98,6 +103,16 @@ def produce_model(recipe: Recipe, source: Source, manifest: pd.DataFrame, cache:
     )
     _save(method.predictor().cpu().eval(), rows, recipe, source, folder=folder, split=split_hash(manifest))
     _tidy(folder)
+
+
+def _every_class_is_there(rows: LearningSet) -> None:
+    for split, part in (("train", rows.train), ("val", rows.val)):
+        counts_C = np.bincount(part.labels_N, minlength=len(rows.classes))
+        if absent := [name for name, count in zip(rows.classes, counts_C, strict=True) if not count]:
+            raise UserError(
+                f"Split '{split}' has no usable image of {', '.join(absent)}: every class needs some. Give it some, "
+                "give no row a split, or drop the class with images.classes."
+            )
 
 
 def class_weights(labels_N: NDArray[np.int64], classes: int) -> Tensor:

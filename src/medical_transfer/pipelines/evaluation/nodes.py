@@ -19,6 +19,10 @@ from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
 
+PREDICTION_MODULES = [
+    f"medical_transfer.{name}" for name in ("models", "evaluation.predict", "metrics.calibration", "metrics.thresholds")
+]
+
 
 def predict(
     finetuned_model: TrainedModel, manifest: pd.DataFrame, image_cache: ImageCache, folders: Folders
@@ -31,7 +35,7 @@ def predict(
             "split": split_hash(manifest),
         },
         parameters=[],
-        modules=["medical_transfer.models", "medical_transfer.evaluation.predict"],
+        modules=PREDICTION_MODULES,
     )
 
     def compute(folder: Path) -> None:

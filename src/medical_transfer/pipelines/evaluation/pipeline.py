@@ -11,21 +11,22 @@ FIGURES = ["roc_curve", "precision_recall_curve", "reliability_diagram", "confus
 
 def create_pipeline() -> Pipeline:
     """Trained model -> predictions, metrics and figures."""
+    predictions, measured = "finetuned_predictions", "finetuned_evaluation"
+    model, history = "finetuned_model", "finetuned_history"
     return Pipeline(
         [
             node(
-                nodes.predict, ["finetuned_model", "manifest", "image_cache", "params:folders"], "finetuned_predictions"
+                nodes.predict, [model, "manifest", "image_cache", "params:folders"], predictions, name="predict_images"
             ),
             node(
                 nodes.measure,
-                ["finetuned_predictions", "finetuned_model", "params:evaluation", "params:run"],
-                "finetuned_evaluation",
+                [predictions, model, "params:evaluation", "params:run"],
+                measured,
+                name="measure_with_intervals",
             ),
-            node(
-                nodes.draw_curves,
-                ["finetuned_predictions", "finetuned_evaluation", "finetuned_history", "params:evaluation"],
-                FIGURES,
-            ),
-            node(nodes.show_errors, ["finetuned_predictions", "finetuned_evaluation", "image_cache"], "worst_errors"),
-        ]
+            node(nodes.draw_curves, [predictions, measured, history, "params:evaluation"], FIGURES, name="draw_curves"),
+            node(nodes.show_errors, [predictions, measured, "image_cache"], "worst_errors", name="show_worst_errors"),
+        ],
+        namespace="evaluation",
+        prefix_datasets_with_namespace=False,
     )

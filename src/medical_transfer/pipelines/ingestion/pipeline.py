@@ -11,7 +11,14 @@ def create_pipeline() -> Pipeline:
     """Images on disk -> audit and image cache."""
     return Pipeline(
         [
-            node(nodes.ingest, ["params:images", "params:folders", "params:run"], ["audit", "image_cache"]),
-            node(nodes.quarantined, "audit", "quarantine"),
-        ]
+            node(
+                nodes.ingest,
+                ["params:images", "params:folders", "params:run"],
+                ["audit", "image_cache"],
+                name="read_and_decode",
+            ),
+            node(nodes.quarantined, "audit", "quarantine", name="list_quarantined"),
+        ],
+        namespace="ingestion",
+        prefix_datasets_with_namespace=False,
     )

@@ -24,7 +24,7 @@ def plan_model(
     key = content_key(
         inputs={"source": source.fingerprint, "classes": classes},
         parameters=[model],
-        modules=["medical_transfer.models", "medical_transfer.pipelines.model_building"],
+        modules=["medical_transfer.models"],
     )
 
     def compute(folder: Path) -> None:

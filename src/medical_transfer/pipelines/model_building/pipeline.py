@@ -10,4 +10,8 @@ from medical_transfer.pipelines.model_building import nodes
 def create_pipeline() -> Pipeline:
     """Chosen source -> plan of the network."""
     inputs = ["manifest", "transferability", "params:model", "params:backbones", "params:folders"]
-    return Pipeline([node(nodes.plan_model, inputs, "model_plan")])
+    return Pipeline(
+        [node(nodes.plan_model, inputs, "model_plan", name="plan_network")],
+        namespace="model_building",
+        prefix_datasets_with_namespace=False,
+    )

@@ -11,15 +11,17 @@ def limits_of(images: Images, leakage: dict[str, Any]) -> list[str]:
     """Sentences on the limits of this run."""
     sentences = [
         "Not a medical device: before any clinical use the model must be validated on local patients.",
-        "All images come from one data set. How the model does at another site is not known from these numbers.",
+        "Test images come from the same data set as training images. How the model does at a site that is not in it is "
+        "not known from these numbers.",
     ]
+    if images.limit is not None:
+        sentences.append(f"Only {images.limit} images were used (images.limit): a quick look, not a result.")
     if images.kind == "packaged":
         sentences.append(
             "The built-in sample (Br35H) was collected from the web without patient ids, scanner or protocol; many of "
             "its images are edited copies of others. It shows that the pipeline works, not that a tumour can be found."
         )
-    groups = leakage["groups"]
-    if groups["given"] == leakage["images"] - leakage["quarantined"] - leakage["excluded"]:
+    if not leakage["given_groups"]:
         sentences.append(
             "There are no patient ids. Groups were made from images that look alike, so two different slices of one "
             "patient may stand in different splits."

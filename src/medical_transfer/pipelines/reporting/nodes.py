@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from medical_transfer.config.base import Run
 from medical_transfer.config.images import Images
 from medical_transfer.models.card import TrainedModel
-from medical_transfer.runtime.provenance import code_state
+from medical_transfer.runtime.provenance import code_state, command_line
 
 
 def draw_split(leakage: dict[str, Any]) -> Figure:
@@ -58,7 +58,7 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
                 git_sha=state.git_sha,
                 git_dirty=state.dirty,
                 seed=run.seed,
-                command="kedro run --pipeline=medical_transfer",
+                command=command_line(),
                 created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             ),
             figures=dict(zip(FIGURES.values(), figures, strict=True)),

@@ -38,7 +38,9 @@ def create_pipeline() -> Pipeline:
     """All results -> report.html."""
     return Pipeline(
         [
-            node(nodes.draw_split, "leakage", "split_counts"),
-            node(nodes.write_report, [*INPUTS, *FIGURES], "report"),
-        ]
+            node(nodes.draw_split, "leakage", "split_counts", name="draw_split"),
+            node(nodes.write_report, [*INPUTS, *FIGURES], "report", name="write_report"),
+        ],
+        namespace="reporting",
+        prefix_datasets_with_namespace=False,
     )

@@ -42,8 +42,14 @@ def divide(
     )
     manifest.loc[drawn, "split"] = splits_n
     manifest.loc[drawn, "reason"] = pd.array(reasons_n, dtype="string")
-    given = bool(pd.notna(given_N).any())
-    return manifest, leakage_report(manifest, near_duplicates, given_splits=given)
+    report = leakage_report(manifest, near_duplicates, given_splits=bool(pd.notna(given_N).any()))
+    shared = int(pd.notna(reasons_n).sum())
+    told = {
+        "excluded": shared,  # because of a leak; what images.limit and images.classes leave out is none
+        "passed_over": report["excluded"] - shared,
+        "given_groups": bool(audit.loc[usable, "group_id"].notna().any()),
+    }
+    return manifest, {**report, **told}
 
 
 def show_pairs(manifest: pd.DataFrame, near_duplicates: NearDuplicates, image_cache: ImageCache) -> Figure:

@@ -24,7 +24,7 @@ from medical_transfer.splits.leakage import split_hash
 
 MODULES = [
     f"medical_transfer.{name}"
-    for name in ("data", "methods", "models", "training", "metrics", "schedules", "pipelines.training")
+    for name in ("data", "methods", "models", "training", "metrics", "schedules", "pipelines.training.nodes")
 ]
 
 

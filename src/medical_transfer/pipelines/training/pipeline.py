@@ -13,7 +13,9 @@ def create_pipeline() -> Pipeline:
     inputs = ["manifest", "image_cache", "model_plan", *(f"params:{block}" for block in blocks)]
     return Pipeline(
         [
-            node(nodes.train, inputs, "finetuned_model"),
-            node(nodes.read_history, "finetuned_model", "finetuned_history"),
-        ]
+            node(nodes.train, inputs, "finetuned_model", name="train_and_calibrate"),
+            node(nodes.read_history, "finetuned_model", "finetuned_history", name="read_history"),
+        ],
+        namespace="training",
+        prefix_datasets_with_namespace=False,
     )

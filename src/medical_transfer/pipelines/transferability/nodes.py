@@ -46,8 +46,9 @@ def score_sources(
         parameters=[transferability],
         modules=[
             "medical_transfer.transferability",
-            "medical_transfer.pipelines.transferability",
+            "medical_transfer.pipelines.transferability.scoring",
             "medical_transfer.models",
+            "medical_transfer.data.dataset",
         ],
     )
 

@@ -1,0 +1,176 @@
+"""The parameters that come with the project, and what is refused of a user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from medical_transfer.config.augmentation import Augmentation
+from medical_transfer.config.backbones import Backbones, OwnSource
+from medical_transfer.config.base import Block, Run
+from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.config.images import Images
+from medical_transfer.config.model import Model
+from medical_transfer.config.split import SplitConfig
+from medical_transfer.config.training import Finetune, Training
+from medical_transfer.config.transferability import Transferability
+from medical_transfer.data.augment import POLICIES
+from medical_transfer.methods import METHODS
+from medical_transfer.models.heads import HEADS
+from medical_transfer.schedules import SCHEDULES
+
+REPOSITORY = Path(__file__).parents[2]
+
+BLOCKS: dict[str, type[Block]] = {
+    "augmentation": Augmentation,
+    "backbones": Backbones,
+    "evaluation": Evaluation,
+    "images": Images,
+    "model": Model,
+    "run": Run,
+    "split": SplitConfig,
+    "training": Training,
+    "transferability": Transferability,
+}
+
+
+def parameters(environment: str) -> dict:
+    found: dict = {}
+    for path in sorted((REPOSITORY / "conf" / environment / "parameters").glob("*.yml")):
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        assert not found.keys() & content.keys(), path
+        found |= content
+    return found
+
+
+def merged(base: dict, over: dict) -> dict:
+    both = base | over
+    for key in base.keys() & over.keys():
+        if isinstance(base[key], dict) and isinstance(over[key], dict):
+            both[key] = merged(base[key], over[key])
+    return both
+
+
+@pytest.mark.parametrize("environment", ["base", "test", "gpu"])
+def test_the_projects_own_parameters_are_valid(environment):
+    content = merged(parameters("base"), {} if environment == "base" else parameters(environment))
+    for name, block in BLOCKS.items():
+        if name in content:
+            block.model_validate(content[name])
+
+
+def test_every_block_of_the_base_is_written_out():
+    assert BLOCKS.keys() <= parameters("base").keys()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_what_the_base_file_states_is_what_the_model_says(name):
+    """Two places for one default must agree, so that reading either is enough."""
+    stated = BLOCKS[name].model_validate(parameters("base")[name])
+    assert stated == BLOCKS[name]()
+
+
+@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune])
+def test_an_unknown_key_is_refused_by_name(block):
+    with pytest.raises(ValidationError, match=r"(?s)learning_rat\n.*not permitted"):
+        block.model_validate({"learning_rat": 1})
+
+
+@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune])
+def test_blocks_are_frozen(block):
+    name = next(iter(block.model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(block(), name, None)
+
+
+REFUSED = [
+    (Training, {"finetune": {"learning_rate": -1}}, "finetune.learning_rate"),
+    (Training, {"finetune": {"learning_rate": 0}}, "finetune.learning_rate"),
+    (Training, {"finetune": {"head_learning_rate": -1e-3}}, "finetune.head_learning_rate"),
+    (Training, {"finetune": {"head_epochs": 0}}, "finetune.head_epochs"),
+    (Training, {"finetune": {"multiplier": 0.5}}, "finetune.multiplier"),
+    (Training, {"finetune": {"weight_decay": -0.1}}, "finetune.weight_decay"),
+    (Training, {"finetune": {"l2_sp": -0.1}}, "finetune.l2_sp"),
+    (Training, {"finetune": {"label_smoothing": 1.0}}, "finetune.label_smoothing"),
+    (Training, {"finetune": {"schedule": "linear"}}, "finetune.schedule"),
+    (Training, {"finetune": {"batch_norm": "off"}}, "finetune.batch_norm"),
+    (Training, {"kind": "magic"}, "kind"),
+    (Training, {"epochs": 0}, "epochs"),
+    (Training, {"epochs": 2.5}, "epochs"),
+    (Training, {"batch_size": 1}, "batch_size"),
+    (Training, {"patience": 0}, "patience"),
+    (Training, {"gradient_clip": 0}, "gradient_clip"),
+    (Training, {"number_format": "fp16"}, "number_format"),
+    (Model, {"freeze": "some"}, "freeze"),
+    (Model, {"dropout": 1}, "dropout"),
+    (Model, {"trainable_stages": 0}, "trainable_stages"),
+    (Model, {"head": "mlp"}, "head"),
+    (Augmentation, {"policy": "wild"}, "policy"),
+    (Augmentation, {"views": 0}, "views"),
+    (SplitConfig, {"val_fraction": 0}, "val_fraction"),
+    (SplitConfig, {"test_fraction": 1}, "test_fraction"),
+    (SplitConfig, {"hash_distance": 17}, "hash_distance"),
+    (Evaluation, {"resamples": 10}, "resamples"),
+    (Evaluation, {"coverage": 1}, "coverage"),
+    (Evaluation, {"threshold": "best"}, "threshold"),
+    (Transferability, {"sources": []}, "sources"),
+    (Transferability, {"folds": 1}, "folds"),
+    (Images, {"kind": "jpeg"}, "kind"),
+    (Images, {"size": 8}, "size"),
+    (Images, {"group_pattern": "(["}, "group_pattern"),
+    (Images, {"group_pattern": "person"}, "group_pattern"),
+    (Images, {"sixteen_bit": [5, 5]}, "sixteen_bit"),
+    (Images, {"group_block": 0}, "group_block"),
+    (Backbones, {"own": {"mine": {"path": "x"}}}, "own.mine.architecture"),
+    (Backbones, {"own": {"mine": {"path": "x", "architecture": "y", "std": [1, 0, 1]}}}, "own.mine.std"),
+    (Backbones, {"own": {"mine": {"path": "x", "architecture": "y", "sha256": "abc"}}}, "own.mine.sha256"),
+]
+
+
+@pytest.mark.parametrize(("block", "content", "name"), REFUSED, ids=lambda value: str(value)[:60])
+def test_what_makes_no_sense_is_refused_by_name(block, content, name):
+    with pytest.raises(ValidationError) as refused:
+        block.model_validate(content)
+    places = [".".join(str(part) for part in error["loc"]) for error in refused.value.errors()]
+    assert any(place == name or place.startswith(f"{name}.") for place in places), places
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_fractions_must_leave_something_to_train_on(val, test):
+    if val + test < 1:
+        SplitConfig(val_fraction=val, test_fraction=test)
+    else:
+        with pytest.raises(ValidationError, match="leaves nothing to train on"):
+            SplitConfig(val_fraction=val, test_fraction=test)
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("folder", "root"), ("npz", "root"), ("table", "table")])
+def test_a_kind_of_images_needs_its_place(kind, missing):
+    with pytest.raises(ValidationError, match=rf"images\.kind={kind} needs images\.{missing}"):
+        Images(kind=kind)
+    Images(kind=kind, **{missing: "/somewhere"})
+
+
+def choices(block: type[Block], field: str) -> set[str]:
+    return set(get_args(block.model_fields[field].annotation))
+
+
+def test_every_choice_has_its_function_and_the_other_way_round():
+    assert choices(Augmentation, "policy") == set(POLICIES)
+    assert choices(Finetune, "schedule") == set(SCHEDULES)
+    assert choices(Model, "head") == set(HEADS)
+    assert choices(Training, "kind") == set(METHODS)
+
+
+@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune, OwnSource])
+def test_fields_are_explained_where_a_name_alone_does_not(block):
+    plain = {"val_fraction", "test_fraction"}
+    unexplained = {name for name, field in block.model_fields.items() if not field.description} - plain - {"finetune"}
+    assert not unexplained

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import log_loss, roc_auc_score
+
+import toy
+from medical_transfer.training.fit import fit
+
+
+def started(method):
+    phase = method.phases()[-1]
+    method.start(phase)
+    return method, phase
+
+
+def numpy_cross_entropy(logits_NC, labels_N, weights_C, smoothing):
+    """Sum over i, c of target_ic w_c (-log p_ic) over the sum of w_{y_i}: weighted, smoothed, mean by weight."""
+    shifted = logits_NC - logits_NC.max(axis=1, keepdims=True)
+    log_p_NC = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    total, weight = 0.0, 0.0
+    classes = logits_NC.shape[1]
+    for i, label in enumerate(labels_N):
+        for c in range(classes):
+            target = (1 - smoothing) * (c == label) + smoothing / classes
+            total -= target * weights_C[c] * log_p_NC[i, c]
+        weight += weights_C[label]
+    return total / weight
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights_C", [None, [0.4, 1.6]])
+def test_loss_is_weighted_smoothed_cross_entropy(smoothing, weights_C):
+    weights = None if weights_C is None else torch.tensor(weights_C)
+    method, phase = started(toy.finetune(toy.classifier(dropout=0), weights=weights, label_smoothing=smoothing))
+    method.eval()
+    batch = toy.batch(phase, method.classifier, n=7)
+    terms = method.losses(batch, 0.0)
+    logits_NC, labels_N = method.logits(batch).detach().double().numpy(), batch.labels_N.numpy()
+    w = np.ones(2) if weights_C is None else np.array(weights_C)
+    assert terms.total.item() == pytest.approx(numpy_cross_entropy(logits_NC, labels_N, w, smoothing), rel=1e-5)
+    assert not terms.parts
+    if smoothing == 0:
+        p = np.exp(logits_NC) / np.exp(logits_NC).sum(axis=1, keepdims=True)
+        assert terms.total.item() == pytest.approx(log_loss(labels_N, p, sample_weight=w[labels_N]), rel=1e-5)
+
+
+def test_l2_sp_pulls_what_moves_of_the_trunk_back():
+    alpha = 0.3
+    method, phase = started(toy.finetune(toy.classifier(dropout=0).double(), l2_sp=alpha))
+    method.eval()
+    start = {name: p.detach().clone() for name, p in method.classifier.trunk.named_parameters()}
+    batch = toy.batch(phase, method.classifier.float())  # the data are made in single precision
+    method.double()
+    batch = type(batch)(batch.inputs.double(), batch.labels_N, batch.rows_N)
+    assert method.losses(batch, 0.0).parts["l2_sp"].item() == 0
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in method.classifier.parameters():
+            parameter.add_(0.01 * torch.randn(parameter.shape, generator=rng, dtype=torch.float64))
+    terms = method.losses(batch, 0.0)
+    terms.parts["l2_sp"].backward(retain_graph=True)
+    moves = {n: p for n, p in method.classifier.trunk.named_parameters() if n.startswith("network.layer3")}
+    pull = sum(float(((p.detach() - start[n]) ** 2).sum()) for n, p in moves.items())
+    assert terms.parts["l2_sp"].item() == pytest.approx(alpha / 2 * pull, rel=1e-12)
+    for name, parameter in method.classifier.trunk.named_parameters():
+        if name in moves:
+            torch.testing.assert_close(
+                parameter.grad, alpha * (parameter.detach() - start[name]), rtol=1e-12, atol=1e-15
+            )
+        else:
+            assert parameter.grad is None
+    assert all(parameter.grad is None for parameter in method.classifier.head.parameters())
+    torch.testing.assert_close(terms.total, terms.parts["cross_entropy"] + terms.parts["l2_sp"])
+
+
+def test_l2_sp_has_nothing_to_pull_while_only_the_head_learns():
+    method = toy.finetune(toy.classifier(), l2_sp=0.3)
+    head = method.phases()[0]
+    method.start(head)
+    assert not method.losses(toy.batch(head, method.classifier), 0.0).parts
+
+
+@pytest.mark.parametrize(
+    ("freeze", "stages", "head_first", "expected"),
+    [
+        ("all", 1, True, [("head", 4, 20, 1e-3)]),
+        ("all", 1, False, [("head", 4, 20, 1e-3)]),
+        ("partial", 1, True, [("head", 4, 20, 1e-3), ("trunk", 3, 6, 3e-4)]),
+        ("partial", 3, True, [("head", 4, 20, 1e-3), ("trunk", 1, 6, 3e-4)]),
+        ("partial", 1, False, [("trunk", 3, 6, 3e-4)]),
+        ("none", 1, True, [("head", 4, 20, 1e-3), ("trunk", 0, 6, 3e-4)]),
+        ("none", 1, False, [("trunk", 0, 6, 3e-4)]),
+    ],
+)
+def test_phases_of_each_strategy(freeze, stages, head_first, expected):
+    rates = {"head_epochs": 20, "head_learning_rate": 1e-3, "epochs": 6, "learning_rate": 1e-4}
+    method = toy.finetune(toy.classifier(), freeze=freeze, stages=stages, head_first=head_first, **rates)
+    phases = method.phases()
+    found = [(p.name, p.cut, p.epochs, max(group["lr"] for group in p.groups)) for p in phases]
+    assert found == expected
+
+
+def test_stages_learn_slower_the_lower_they_are():
+    groups = toy.finetune(toy.classifier(), freeze="none", learning_rate=1e-3, multiplier=2.0).phases()[-1].groups
+    rates = {group["name"].removesuffix("/no_decay"): group["lr"] for group in groups}
+    assert rates == pytest.approx(
+        {"head": 1e-3, "layer3": 5e-4, "layer2": 2.5e-4, "layer1": 1.25e-4, "stem": 6.25e-5}, rel=1e-12
+    )
+
+
+def test_selection_is_the_auroc_of_validation():
+    rng = np.random.default_rng(0)
+    method = toy.finetune(toy.classifier())
+    labels_N, logits_NC = np.arange(40) % 2, rng.normal(size=(40, 2))
+    expected = roc_auc_score(labels_N, logits_NC[:, 1] - logits_NC[:, 0])
+    assert method.selection(logits_NC, labels_N) == pytest.approx(expected, abs=1e-12)
+    labels_N, logits_NC = np.arange(60) % 3, rng.normal(size=(60, 3))
+    p_NC = np.exp(logits_NC) / np.exp(logits_NC).sum(axis=1, keepdims=True)
+    expected = roc_auc_score(labels_N, p_NC, multi_class="ovr", average="macro")
+    assert method.selection(logits_NC, labels_N) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_trunk_starts_from_the_best_head(tmp_path, monkeypatch):
+    method = toy.finetune(toy.classifier(), head_epochs=3, epochs=1, head_learning_rate=0.01, schedule="constant")
+    scores, heads, at_start = iter([0.5, 0.9, 0.7, 0.1]), [], []
+
+    def selection(logits_NC, labels_N):
+        heads.append(method.classifier.head[1].weight.detach().clone())
+        return next(scores)
+
+    monkeypatch.setattr(method, "selection", selection)
+    problem = toy.Problem(method.classifier)
+
+    def data_of(phase):
+        at_start.append((phase.name, method.classifier.head[1].weight.detach().clone()))
+        return problem(phase)
+
+    fit(method, data_of, training=toy.config(), seed=0, folder=tmp_path, name="toy")
+    assert [name for name, _ in at_start] == ["head", "trunk"]
+    assert not torch.equal(heads[1], heads[2])
+    assert torch.equal(at_start[1][1], heads[1])
+    assert torch.equal(load_file(tmp_path / "best.safetensors")["classifier.head.1.weight"], heads[1])

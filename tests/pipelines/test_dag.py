@@ -1,0 +1,88 @@
+"""What depends on what in the main job, what stays in memory, and that every parameter has a type."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline
+from kedro.validation.type_extractor import TypeExtractor
+
+from medical_transfer.config.base import Block
+from medical_transfer.config.split import SplitConfig
+from medical_transfer.data.cache import ImageCache
+from medical_transfer.hooks.guards import BLOCKS, DECLARED
+from medical_transfer.pipelines.split.nodes import group
+from medical_transfer.runtime.files import read_json
+from medical_transfer.runtime.provenance import PROJECT
+
+SNAPSHOT = Path(__file__).with_name("medical_transfer.dag.txt")
+
+
+@pytest.fixture(scope="module")
+def main_job() -> Pipeline:
+    bootstrap_project(PROJECT)
+    return pipelines["medical_transfer"]
+
+
+def picture_of(pipeline: Pipeline) -> str:
+    """A line per node: function, inputs, outputs."""
+    lines = [
+        f"{node.func.__module__.removeprefix('medical_transfer.pipelines.')}.{node.func.__name__}"
+        f" ({', '.join(sorted(node.inputs))}) -> {', '.join(sorted(node.outputs))}"
+        for node in pipeline.nodes
+    ]
+    return "\n".join(sorted(lines)) + "\n"
+
+
+def test_the_graph_is_the_one_that_was_agreed_on(main_job: Pipeline) -> None:
+    found = picture_of(main_job)
+    if os.environ.get("RENEW_SNAPSHOTS"):
+        SNAPSHOT.write_text(found, encoding="utf-8")
+    assert found == SNAPSHOT.read_text(encoding="utf-8"), (
+        f"The graph of medical_transfer is not the one in {SNAPSHOT.name}. If that is meant: "
+        f"RENEW_SNAPSHOTS=1 python -m pytest {Path(__file__).relative_to(PROJECT)}, and commit the file."
+    )
+
+
+def test_the_main_job_needs_nothing_but_parameters(main_job: Pipeline) -> None:
+    assert {name for name in main_job.inputs() if not name.startswith("params:")} == {"timing"}
+
+
+def test_only_near_duplicates_stay_in_memory(main_job: Pipeline) -> None:
+    with KedroSession.create(PROJECT, env="test") as session:
+        files = session.load_context().config_loader["catalog"]
+    kept = {name for name in main_job.datasets() if not name.startswith("params:")}
+    assert {name for name in kept if name not in files and not name.endswith("_curve")} == {"near_duplicates"}
+
+
+def test_what_stays_in_memory_is_small(finished: Path) -> None:
+    pointer = finished / "05_model_input/image_cache.json"
+    cache = ImageCache(pointer.parent / read_json(pointer)["folder"])
+    audit = pd.read_parquet(finished / "02_intermediate/audit.parquet")
+    cache.pixels_NSS3  # noqa: B018 - opened, so that a copy would carry it
+    assert len(pickle.dumps(cache)) < 1000
+    assert len(pickle.dumps(group(audit, cache, SplitConfig()))) < 100_000
+
+
+def test_every_parameter_input_has_a_type_that_is_checked() -> None:
+    bootstrap_project(PROJECT)
+    for name, pipeline in dict(pipelines).items():
+        wanted = {each.removeprefix("params:") for each in pipeline.inputs() if each.startswith("params:")}
+        types = TypeExtractor({name: pipeline}).extract_types_from_pipelines()
+        assert wanted == set(types), f"{name}: no type for {wanted - set(types)}"
+        assert all(issubclass(kind, Block) for kind in types.values())
+        assert all(BLOCKS[block] is kind for block, kind in types.items())
+
+
+def test_the_guard_knows_all_parameters_of_the_configuration() -> None:
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT, env="test") as session:
+        parameters = session.load_context().config_loader["parameters"]
+    assert set(parameters) == set(DECLARED)

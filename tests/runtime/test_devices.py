@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from medical_transfer.runtime import devices
+from medical_transfer.runtime.devices import CANDIDATES, DEFAULT, NumberFormat, fastest_format, kept_formats
+
+LAST, FIRST, BF16 = CANDIDATES
+
+
+class FakeClock:
+    """Time passes only in steps: each takes what the table says of its format; the first of a format takes longer."""
+
+    def __init__(self, seconds: dict[NumberFormat, float], first: float = 1.0) -> None:
+        self.seconds, self.first, self.now = seconds, first, 0.0
+        self.steps: list[NumberFormat] = []
+
+    def step(self, number_format: NumberFormat) -> None:
+        factor = 1.0 if number_format in self.steps else self.first
+        self.steps.append(number_format)
+        self.now += self.seconds[number_format] * factor
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def choose(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_folder", lambda: tmp_path)
+
+    def run(seconds, *, name="net", first=1.0):
+        clock = FakeClock(dict(zip(CANDIDATES, seconds, strict=True)), first)
+        monkeypatch.setattr(devices.time, "perf_counter", clock.perf_counter)
+        return fastest_format(clock.step, name=name), clock
+
+    return run
+
+
+def test_the_default_is_fp32_channels_last():
+    assert NumberFormat("fp32", channels_last=True) == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ((1.0, 1.5, 5.0), LAST),
+        ((1.0, 0.9, 1.0), LAST),  # 11 % faster is not enough
+        ((1.15, 1.0, 9.0), FIRST),  # 15 % is
+        ((1.0, 0.8, 0.3), BF16),
+        ((1.0, 0.3, 0.8), FIRST),
+        ((1.0, 1.0, 0.88), LAST),
+    ],
+)
+def test_another_format_must_be_15_percent_faster(choose, seconds, expected):
+    assert choose(seconds)[0] == expected
+
+
+def test_a_slow_first_step_does_not_count(choose):
+    chosen, clock = choose((1.0, 2.0, 0.5), first=3.0)
+    assert chosen == BF16
+    assert [clock.steps.count(candidate) for candidate in CANDIDATES] == [4, 4, 4]
+
+
+def test_a_hopeless_format_is_tried_once(choose):
+    chosen, clock = choose((1.0, 1.2, 9.0))
+    assert chosen == LAST
+    assert [clock.steps.count(candidate) for candidate in CANDIDATES] == [4, 4, 1]
+
+
+def test_the_answer_is_kept(choose):
+    first, _ = choose((1.0, 0.5, 2.0))
+    again, clock = choose((1.0, 2.0, 0.1))
+    assert first == again == FIRST
+    assert clock.steps == []
+    assert kept_formats() == {
+        "net": "fp32 taken (fp32 channels_last 1.000 s, fp32 0.500 s, bf16 channels_last 2.000 s)"
+    }
+
+
+@pytest.mark.parametrize(
+    ("owner", "fact", "other"),
+    [
+        (torch, "get_num_threads", 77),
+        (devices, "_cpu_flags", "flags: amx_bf16"),
+        (devices, "_device_name", "another accelerator"),
+        (devices.platform, "machine", "another machine"),
+    ],
+)
+def test_another_machine_is_timed_anew(choose, monkeypatch, owner, fact, other):
+    choose((1.0, 0.5, 2.0))
+    monkeypatch.setattr(owner, fact, lambda: other)
+    chosen, clock = choose((1.0, 2.0, 0.1))
+    assert (chosen, len(clock.steps)) == (BF16, 12)
+
+
+def test_another_step_is_timed_anew(choose):
+    choose((1.0, 0.5, 2.0))
+    assert choose((1.0, 2.0, 0.1), name="other net")[0] == BF16
+    assert choose((1.0, 2.0, 0.1))[0] == FIRST
+
+
+def test_the_tests_have_a_cache_folder_of_their_own():
+    assert Path.home() / ".cache" not in devices._folder().parents
+
+
+def test_cores_and_device_are_there():
+    assert devices.cores() >= 1
+    assert torch.zeros(1, device=devices.device()).sum() == 0
+
+
+def test_lightnings_names_of_precisions():
+    assert [candidate.lightning_precision for candidate in CANDIDATES] == ["32-true", "32-true", "bf16-mixed"]

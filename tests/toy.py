@@ -1,0 +1,117 @@
+"""A small problem that is learned in a second: dark left halves among noise, and a ResNet-20 on 16 x 16 pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from medical_transfer.config.model import Model
+from medical_transfer.config.training import Finetune, Training
+from medical_transfer.data.loaders import Batch, Rows
+from medical_transfer.methods.contract import Phase
+from medical_transfer.methods.finetune import FineTune
+from medical_transfer.models.architectures import behead, build_architecture
+from medical_transfer.models.classifier import Classifier, build_classifier
+from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.models.stages import Trunk
+from medical_transfer.training.data import PhaseData
+
+SIZE = 16
+ARCHITECTURE = "house/resnet20_cifar"
+
+
+def pixels(n: int, seed: int = 0, classes: int = 2) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (n, S, S, 3) uint8 and their classes 0, 1, ... in turn: the higher the class, the darker the left half."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(40, 215, (n, SIZE, SIZE, 3), dtype=np.uint8)
+    labels_N = np.arange(n, dtype=np.int64) % classes
+    darker = 1 - 0.35 * labels_N / (classes - 1)
+    left = images[:, :, : SIZE // 2]
+    images[:, :, : SIZE // 2] = (left * darker[:, None, None, None]).astype(np.uint8)
+    return images, labels_N
+
+
+def classifier(*, seed: int = 0, head: str = "linear", dropout: float = 0.2, classes: int = 2) -> Classifier:
+    trunk = as_if_pretrained(Trunk(ARCHITECTURE, behead(build_architecture(ARCHITECTURE, seed=seed))))
+    network = build_classifier(
+        trunk, Preprocessing(size=SIZE), head=head, dropout=dropout, classes=classes, seed=seed + 100
+    )
+    network.standardise.fit(activations(network, pixels(32, seed=9)[0], 4))
+    return network
+
+
+@torch.no_grad()
+def as_if_pretrained(trunk: Trunk) -> Trunk:
+    """Every branch counts (timm starts the last norm of each block at 0), and norms know their activations."""
+    for module in trunk.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.fill_(1)
+            module.momentum = None  # the plain mean over all batches
+    images = PhaseData.as_float(torch.from_numpy(pixels(16, seed=9)[0]))
+    trunk.train()((images - 0.45) / 0.225)
+    for module in trunk.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 0.1
+    return trunk
+
+
+def finetune(
+    network: Classifier, *, freeze: str = "partial", stages: int = 1, weights: torch.Tensor | None = None, **fields
+) -> FineTune:
+    """`fields` are those of `Training` or of `Finetune`, whichever has them."""
+    return FineTune(
+        network,
+        model=Model(freeze=freeze, trainable_stages=stages),
+        training=config(**fields),
+        class_weights_C=weights,
+    )
+
+
+def config(**fields) -> Training:
+    own = {name: value for name, value in fields.items() if name in Finetune.model_fields}
+    rest = {name: value for name, value in fields.items() if name not in own}
+    return Training(**({"epochs": 3, "batch_size": 8, "patience": 3, "number_format": "fp32"} | rest), finetune=own)
+
+
+def batch(phase: Phase, network: Classifier, n: int = 8, seed: int = 0) -> Batch:
+    """What the trainer would hand to the method in this phase."""
+    images, labels_N = pixels(n, seed)
+    inputs = activations(network, images, phase.cut)
+    if phase.cut == 0:
+        inputs = PhaseData.as_float(inputs)
+    return Batch(inputs, torch.from_numpy(labels_N), torch.arange(n))
+
+
+@torch.no_grad()
+def activations(network: Classifier, images: NDArray[np.uint8], cut: int) -> torch.Tensor:
+    """Activations before stage `cut`; cut 0: the pixels themselves."""
+    if cut == 0:
+        return torch.from_numpy(images)
+    modes = [(module, module.training) for module in network.modules()]
+    found = network.eval().forward_until(PhaseData.as_float(torch.from_numpy(images)), cut)
+    for module, mode in modes:
+        module.training = mode
+    return found
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows for any phase of a method on `network`, as `fit` asks for them."""
+
+    network: Classifier
+    n_train: int = 24
+    n_val: int = 16
+    batch_size: int = 8
+    policy: str = "none"
+
+    def __call__(self, phase: Phase) -> PhaseData:
+        return PhaseData(
+            self._rows(self.n_train, 1, phase.cut), self._rows(self.n_val, 2, phase.cut), self.batch_size, self.policy
+        )
+
+    def _rows(self, n: int, seed: int, cut: int) -> Rows:
+        images, labels_N = pixels(n, seed)
+        return Rows((activations(self.network, images, cut).numpy(),), (np.arange(n),), labels_N)

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import logging
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch.nn import functional
+
+import toy
+from medical_transfer.runtime.files import read_json
+from medical_transfer.training.fit import fit
+from medical_transfer.types import UserError
+
+
+def train(folder, *, dropout=0.5, freeze="partial", policy="none", prepare=lambda method: None, **fields):
+    """Train a toy network; `prepare` may change the method before."""
+    fields = {"head_epochs": 3, "head_learning_rate": 0.01, "learning_rate": 1e-3} | fields
+    method = toy.finetune(toy.classifier(dropout=dropout), freeze=freeze, **fields)
+    prepare(method)
+    problem = toy.Problem(method.classifier, policy=policy)
+    return method, fit(method, problem, training=method_config(fields), seed=4, folder=folder, name="toy")
+
+
+def method_config(fields):
+    return toy.config(**{name: value for name, value in fields.items() if name != "stages"})
+
+
+def scored(scores, seen=None):
+    """Let the epochs have these validation scores, and keep the weights of the head at each."""
+    remaining = iter(scores)
+
+    def prepare(method):
+        def selection(logits_NC, labels_N):
+            if seen is not None:
+                seen.append(method.classifier.head[1].weight.detach().clone())
+            return next(remaining)
+
+        method.selection = selection
+
+    return prepare
+
+
+def test_history_has_a_row_per_epoch_with_the_published_columns(tmp_path):
+    _, history = train(tmp_path, epochs=2)
+    assert history["phase"].tolist() == ["head"] * 3 + ["trunk"] * 2
+    assert history["epoch"].tolist() == [0, 1, 2, 0, 1]
+    assert history["step"].tolist() == [3, 6, 9, 3, 6]
+    assert set(history) == {"phase", "epoch", "step", "train_loss", "val_loss", "val_auroc", "lr", "seconds"}
+    assert (history["seconds"] > 0).all()
+    pd.testing.assert_frame_equal(history, pd.DataFrame(read_json(tmp_path / "history.json")))
+
+
+def test_validation_figures_against_scikit_learn_and_torch(tmp_path):
+    seen = []
+
+    def spy(method):
+        judged = method.selection
+
+        def selection(logits_NC, labels_N):
+            seen.append((logits_NC, labels_N))
+            return judged(logits_NC, labels_N)
+
+        method.selection = selection
+
+    _, history = train(tmp_path, epochs=1, prepare=spy)
+    for (_, row), (logits_NC, labels_N) in zip(history.iterrows(), seen, strict=True):
+        assert labels_N.tolist() == [0, 1] * 8
+        auroc = roc_auc_score(labels_N, logits_NC[:, 1] - logits_NC[:, 0])
+        assert row["val_auroc"] == pytest.approx(auroc, abs=1e-12)
+        loss = functional.cross_entropy(torch.from_numpy(logits_NC), torch.from_numpy(labels_N))
+        assert row["val_loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_the_training_loss_of_an_epoch_is_the_mean_over_its_images(tmp_path):
+    losses = []
+
+    def spy(method):
+        original = method.losses
+
+        def recorded(batch, progress):
+            terms = original(batch, progress)
+            losses.append((len(batch), terms.total.item()))
+            return terms
+
+        method.losses = recorded
+
+    _, history = train(tmp_path, freeze="all", head_epochs=2, prepare=spy)
+    for epoch in (0, 1):
+        sizes, values = np.array(losses[3 * epoch : 3 * epoch + 3]).T
+        assert history["train_loss"][epoch] == pytest.approx((sizes * values).sum() / sizes.sum(), rel=1e-5)
+
+
+def test_early_stopping_after_patience(tmp_path):
+    seen = []
+    method, history = train(
+        tmp_path, freeze="all", head_epochs=9, patience=2, prepare=scored([0.6, 0.7, 0.7, 0.65, 0.99], seen)
+    )
+    assert history["val_auroc"].tolist() == pytest.approx([0.6, 0.7, 0.7, 0.65])  # an equal one is no better one
+    assert torch.equal(method.classifier.head[1].weight, seen[1])
+    assert read_json(tmp_path / "best.json") == {"selection": 0.7, "phase": "head", "epoch": 1}
+
+
+@pytest.mark.parametrize(("scores", "best"), [([0.6, 0.9, 0.7, 0.8, 0.5], 1), ([0.6, 0.9, 0.7, 0.8, 0.95], 4)])
+def test_the_best_weights_over_all_phases_are_left(tmp_path, scores, best):
+    seen = []
+    method, _ = train(tmp_path, epochs=2, schedule="constant", prepare=scored(scores, seen))
+    assert len({tensor.numpy().tobytes() for tensor in seen}) == 5
+    assert torch.equal(method.classifier.head[1].weight, seen[best])
+
+
+def broken_from(step: int):
+    """Make the loss of the method NaN from this step of its whole life on."""
+
+    def prepare(method):
+        original, steps = method.losses, iter(range(1000))
+
+        def losses(batch, progress):
+            terms = original(batch, progress)
+            return type(terms)(terms.total * (math.nan if next(steps) >= step else 1.0))
+
+        method.losses = losses
+
+    return prepare
+
+
+def test_a_loss_that_is_no_number_ends_with_a_sentence_and_what_was_best(tmp_path):
+    levels = [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")]
+    # 3 epochs of 3 steps of the head come first; step 13 of all is then epoch 1, step 1 of the trunk
+    with pytest.raises(UserError, match=r"nan in phase 'trunk', epoch 1, step 1\. The best weights .* are kept"):
+        train(tmp_path, prepare=broken_from(13))
+    assert [logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")] == levels
+    assert read_json(tmp_path / "best.json")["phase"] in ("head", "trunk")
+    assert (tmp_path / "best.safetensors").stat().st_size > 0
+    assert len(read_json(tmp_path / "history.json")) == 4
+
+
+def test_predictions_that_are_no_numbers_end_with_a_sentence(tmp_path):
+    def prepare(method):
+        method.logits = lambda batch: (
+            method.classifier.forward_from(batch.inputs, method.cut) * (1.0 if method.training else math.nan)
+        )
+
+    with pytest.raises(UserError, match=r"Predictions became NaN or infinite in phase 'head', epoch 0"):
+        train(tmp_path, prepare=prepare)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_an_undefined_validation_score_ends_with_a_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"undefined in phase 'head', epoch 1: a class has no validation image"):
+        train(tmp_path, prepare=scored([0.5, math.nan]))
+
+
+def test_bf16_trains_and_is_judged_in_full_numbers(tmp_path):
+    kinds = []
+
+    def spy(method):
+        original = method.logits
+
+        def logits(batch):
+            found = original(batch)
+            kinds.append(found.dtype)
+            return found
+
+        method.logits = logits
+
+    method, history = train(tmp_path, epochs=1, number_format="bf16", prepare=spy)
+    assert set(kinds) == {torch.bfloat16}
+    assert np.isfinite(history[["train_loss", "val_loss", "val_auroc"]]).all(axis=None)
+    assert {parameter.dtype for parameter in method.parameters()} == {torch.float32}
+    assert read_json(tmp_path / "trunk.done.json")["format"]["precision"] == "bf16"
+
+
+def test_learning_parts_are_in_training_mode_however_they_came(tmp_path):
+    modes = []
+
+    def prepare(method):
+        method.classifier.eval()
+        original = method.losses
+
+        def losses(batch, progress):
+            network = method.classifier.trunk.network
+            modes.append((method.classifier.head.training, network.layer3.training, network.layer2.training))
+            return original(batch, progress)
+
+        method.losses = losses
+
+    train(tmp_path, head_epochs=1, epochs=1, prepare=prepare)
+    assert modes == [(True, False, False)] * 3 + [(True, True, False)] * 3
+
+
+def test_weights_are_left_in_the_plain_memory_format(tmp_path):
+    method, _ = train(tmp_path, head_epochs=1, epochs=1)
+    assert all(parameter.is_contiguous() for parameter in method.parameters())
+
+
+def test_it_learns(tmp_path):
+    _, history = train(tmp_path, dropout=0.0, freeze="none", head_epochs=6, epochs=4, patience=9)
+    assert history["val_auroc"].max() == 1.0
+    assert history["train_loss"].iloc[5] < 0.5 * math.log(2)
