@@ -96,7 +96,7 @@ def test_l2_sp_has_nothing_to_pull_while_only_the_head_learns():
     ],
 )
 def test_phases_of_each_strategy(freeze, stages, head_first, expected):
-    rates = {"head_epochs": 20, "head_learning_rate": 1e-3, "epochs": 6, "learning_rate": 1e-4}
+    rates = {"head_epochs": 20, "head_learning_rate": 1e-3, "epochs": 6, "learning_rate": 3e-4}
     method = toy.finetune(toy.classifier(), freeze=freeze, stages=stages, head_first=head_first, **rates)
     phases = method.phases()
     found = [(p.name, p.cut, p.epochs, max(group["lr"] for group in p.groups)) for p in phases]
