@@ -15,7 +15,7 @@ from medical_transfer.runtime.provenance import PROJECT
 SOURCE = sorted((PROJECT / "src").rglob("*.py"))
 TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 PROSE = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), *(PROJECT / "conf").rglob("*.yml")])
-LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FUNCTION = 300, 60, 12
+LONGEST_FILE, LONGEST_FUNCTION, MEDIAN_FUNCTION = 300, 40, 12
 
 
 def shown(path: Path) -> str:

@@ -25,7 +25,7 @@ def test_constant(moment):
 
 def test_warmup_then_cosine_by_hand():
     # 20 epochs: 2 of rise, then half a cosine over 18
-    points = {0: 0, 1: 0.5, 2: 1, 11: 0.5, 20: 0, 8: 0.5 * (1 + math.cos(math.pi / 3)), 25: 0}
+    points = {0: 0.01, 1: 0.5, 2: 1, 11: 0.5, 20: 0, 8: 0.5 * (1 + math.cos(math.pi / 3)), 25: 0}
     assert {epoch: warmup_cosine(epoch, 20) for epoch in points} == pytest.approx(points, abs=1e-12)
 
 

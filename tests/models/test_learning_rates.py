@@ -26,13 +26,10 @@ def identities(groups) -> Counter[int]:
     multiplier=st.floats(1, 5),
     cut=st.integers(0, 4),
     decay=st.floats(0, 0.1),
-    decay_vectors=st.booleans(),
 )
-def test_every_learning_parameter_is_in_one_group(shared_model, base, multiplier, cut, decay, decay_vectors):
+def test_every_learning_parameter_is_in_one_group(shared_model, base, multiplier, cut, decay):
     freeze_below(shared_model, cut)
-    groups = parameter_groups(
-        shared_model, base_rate=base, multiplier=multiplier, weight_decay=decay, decay_vectors=decay_vectors
-    )
+    groups = parameter_groups(shared_model, base_rate=base, multiplier=multiplier, weight_decay=decay)
     assert identities(groups) == Counter(id(p) for p in shared_model.parameters() if p.requires_grad)
     rates = [group["lr"] for group in groups]
     assert rates == sorted(rates)
@@ -43,28 +40,26 @@ def test_every_learning_parameter_is_in_one_group(shared_model, base, multiplier
 
 def test_rates_by_the_chapters_formula(classifier_of):
     """base / 2.6^(groups - i - 1): fc 1e-3, layer4 3.85e-4, layer3 1.48e-4, ...; the stem follows on."""
-    groups = parameter_groups(classifier_of("timm/resnet18"), base_rate=1e-3, decay_vectors=True)
-    assert [group["name"] for group in groups] == ["stem", "layer1", "layer2", "layer3", "layer4", "head"]
-    expected = [1e-3 / 2.6**power for power in (5, 4, 3, 2, 1, 0)]
+    groups = parameter_groups(classifier_of("timm/resnet18"), base_rate=1e-3)
+    stages = ["stem", "layer1", "layer2", "layer3", "layer4", "head"]
+    assert [group["name"] for group in groups] == [f"{stage}{kind}" for stage in stages for kind in ("", "/no_decay")]
+    expected = [1e-3 / 2.6**power for power in (5, 4, 3, 2, 1, 0) for _ in ("", "/no_decay")]
     assert [group["lr"] for group in groups] == pytest.approx(expected)
 
 
 def test_stem_and_first_norm_are_not_forgotten(classifier_of):
     model = classifier_of("timm/resnet18")
-    stem = parameter_groups(model, base_rate=1, decay_vectors=True)[0]["params"]
+    stem = [group for group in parameter_groups(model, base_rate=1) if group["name"].startswith("stem")]
     network = model.trunk.network
-    assert {id(p) for p in stem} == {id(network.conv1.weight), id(network.bn1.weight), id(network.bn1.bias)}
+    assert set(identities(stem)) == {id(network.conv1.weight), id(network.bn1.weight), id(network.bn1.bias)}
 
 
-def test_norms_and_biases_do_not_decay_unless_asked(classifier_of):
+def test_norms_and_biases_do_not_decay(classifier_of):
     model = classifier_of(head="chapter_5_1")
     for group in parameter_groups(model, base_rate=1, weight_decay=0.05):
         vectors = group["name"].endswith("/no_decay")
         assert group["weight_decay"] == (0.0 if vectors else 0.05)
         assert all((p.ndim == 1) == vectors for p in group["params"])
-    assert all(
-        g["weight_decay"] == 0.05 for g in parameter_groups(model, base_rate=1, weight_decay=0.05, decay_vectors=True)
-    )
 
 
 def test_a_stage_keeps_its_rate_when_others_are_frozen(classifier_of):

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.evaluation.evaluate import evaluate
 from medical_transfer.reporting.report import Provenance, ReportContent
 
 
@@ -17,9 +22,45 @@ def row(
     return {"estimate": estimate, "low": low, "high": high, "n": n, "groups": groups}
 
 
+def table(split: str, classes: Sequence[str], confusion: Mapping[str, Sequence[int]], groups: int) -> pd.DataFrame:
+    """Predictions whose decisions have this confusion: true class -> images decided as each class."""
+    labels = [name for name, row in confusion.items() for _ in range(sum(row))]
+    decided_N = np.concatenate([np.repeat(np.arange(len(classes)), row) for row in confusion.values()])
+    probabilities_NC = np.where(np.eye(len(classes))[decided_N] == 1, 0.8, 0.2 / (len(classes) - 1))
+    frame = pd.DataFrame(probabilities_NC, columns=[f"p_{name}" for name in classes])
+    each = -(-len(frame) // groups)
+    return frame.assign(label=labels, split=split, group_id=[f"{split}{n // each}" for n in range(len(frame))])
+
+
+@cache
+def about_two() -> Mapping[str, Any]:
+    """What `evaluate` says of its rows, as it is written: 226 yes of 452 in validation, 223 of 448 in the test."""
+    classes = ["yes", "no"]
+    val = table("val", classes, {"yes": [220, 6], "no": [3, 223]}, 205)
+    test = table("test", classes, {"yes": [219, 4], "no": [4, 221]}, 198)
+    config = Evaluation(resamples=200)
+    return evaluate(pd.concat([val, test], ignore_index=True), classes, "yes", 0.4217, config, seed=0)["about"]
+
+
+@cache
+def about_hostile() -> Mapping[str, Any]:
+    """Of four classes with hostile names the first two have no image."""
+    classes = [*HOSTILE[:3], "STAND-IN"]  # pandas refuses surrogates
+    rows = {classes[2]: [0, 0, 15, 0], classes[3]: [0, 0, 0, 15]}
+    frames = pd.concat([table(split, classes, rows, 20) for split in ("val", "test")], ignore_index=True)
+    about = evaluate(frames, classes, None, None, Evaluation(resamples=200), seed=0)["about"]
+    told: Mapping[str, Any] = json.loads(json.dumps(about).replace(classes[3], json.dumps(HOSTILE[3])[1:-1]))
+    return told
+
+
 @pytest.fixture
 def evaluation() -> dict[str, Any]:
     """Two classes, the first of which is positive; 440 of 448 test images are decided rightly."""
+    about = deepcopy(dict(about_two()))
+    assert about["warnings"] == []
+    about["warnings"] = ["test: every image is decided as 'no'."]
+    assert about["undefined"]["test"] == {}
+    about["undefined"]["test"]["mcc"] = "mcc is undefined: the test split has no image of class 'maybe'"
     return {
         "val": {"auroc": row(0.9951, 0.9902, 0.9988, 452, 205), "ece": row(0.0111, 0.0052, 0.0213, 452, 205)},
         "test": {
@@ -29,16 +70,7 @@ def evaluation() -> dict[str, Any]:
             "specificity": row(0.9822, 0.9611, 0.9926, 225, 99),
             "mcc": row(float("nan"), None, None),
         },
-        "about": {
-            "classes": ["yes", "no"],
-            "positive": "yes",
-            "threshold": 0.4217,
-            "coverage": 0.95,
-            "prevalence": {"val": {"yes": 0.5, "no": 0.5}, "test": {"yes": 0.4978, "no": 0.5022}},
-            "undefined": {"test": {"mcc": "mcc is undefined: the test split has no image of class 'maybe'"}},
-            "warnings": ["test: every image is decided as 'no'."],
-            "confusion": {"val": [[220, 6], [3, 223]], "test": [[219, 4], [4, 221]]},
-        },
+        "about": about,
     }
 
 
@@ -75,6 +107,7 @@ def transferability() -> dict[str, Any]:
             "name": name,
             "domain": "ImageNet" if accuracy else "",
             "trainable": True,
+            "untrained": accuracy is None,
             "features": 1280,
             "parameters": 3_371_024,
             "source_accuracy": accuracy,
@@ -161,21 +194,12 @@ HOSTILE = ["<script>alert(1)</script>", 'b" onload="x', "costs $5 & $6", "bad\nn
 
 @pytest.fixture
 def hostile_content(content: ReportContent) -> ReportContent:
-    """Four classes with hostile names, one missing; null temperature and threshold; no sources, nothing quarantined."""
+    """Four classes with hostile names, two of them missing; no temperature, threshold, sources, quarantine."""
     nothing = row(float("nan"), float("nan"), float("nan"), 30, 20)
     rows = {
         "auroc": nothing,
         "balanced_accuracy": row(0.88, None, None, 30, 20),
         f"auroc_{HOSTILE[0]}": row(0.9, 0.8, 1.0, 30, 20),
-    }
-    matrix = np.diag([10, 10, 10, 0]).tolist()
-    about = {
-        "classes": HOSTILE,
-        "positive": None,
-        "threshold": None,
-        "warnings": [f"test: class '{HOSTILE[1]}' has no image."],
-        "undefined": {"test": {"auroc": f"auroc is undefined: the test split has no image of class '{HOSTILE[0]}'"}},
-        "confusion": {"val": matrix, "test": matrix},
     }
     leakage = deepcopy(dict(content.leakage)) | {"quarantined": 200, "excluded": 12, "given_splits": True}
     leakage["splits"] = {"test": {"images": 30, "groups": 20, "classes": dict.fromkeys(HOSTILE, 10)}}
@@ -188,7 +212,7 @@ def hostile_content(content: ReportContent) -> ReportContent:
     return replace(
         content,
         title=HOSTILE[0],
-        evaluation={"val": rows, "test": rows, "about": about},
+        evaluation={"val": rows, "test": rows, "about": deepcopy(dict(about_hostile()))},
         leakage=leakage,
         transferability=None,
         model_card=card,

@@ -130,7 +130,7 @@ def test_hostile_names_stay_text(hostile_content: ReportContent) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert 'onload="x' not in html
     text = Page(html).text
-    assert "class 'b\" onload=\"x' has no image." in text
+    assert "class 'b\" onload=\"x' has no image, so metrics that need it are undefined." in text
     assert "AUROC, <script>alert(1)</script>" in text
 
 

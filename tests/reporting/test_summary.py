@@ -73,7 +73,8 @@ def test_cautions_come_from_warnings_and_numbers(told: dict[str, Any], leakage: 
     told["measured"].evaluation["test"]["auroc"]["low"] = 0.85
     told["transferability"]["chosen"] = "random"
     text = " ".join(cautions(**told))
-    for part in ("only 29 independent", "12 images were excluded", "10.0 % of the files", "is wide (", "untrained"):
+    excluded = "12 images were excluded because a given test or validation image is in their group."
+    for part in ("only 29 independent", excluded, "10.0 % of the files", "is wide (", "untrained"):
         assert part in text
 
 
@@ -84,7 +85,7 @@ def test_cards_of_the_test_split(told: dict[str, Any]) -> None:
 
 
 def test_another_coverage_is_named(told: dict[str, Any]) -> None:
-    told["measured"].evaluation["about"]["coverage"] = 0.9
+    told["measured"].evaluation["about"]["intervals"]["coverage"] = 0.9
     assert headline_cards(told["measured"])[0].detail.startswith("90 % interval")
 
 
@@ -95,3 +96,16 @@ def test_untrained_and_unknown_start(told: dict[str, Any]) -> None:
     sentences = summary_sentences(**told)
     assert sentences[0].startswith("A network was")
     assert sentences[3].startswith("Deciding for the more probable class, it finds")
+
+
+def test_untrained_is_what_the_source_says_not_its_name(told: dict[str, Any]) -> None:
+    rows = {source["name"]: source for source in told["transferability"]["sources"]}
+    rows["lite0"]["untrained"] = True
+    assert summary_sentences(**told)[0].startswith("An untrained network was")
+    rows["random"] |= {"name": "random_crops", "untrained": False}
+    told["card"]["source"] = told["transferability"]["chosen"] = "random_crops"
+    assert summary_sentences(**told)[0].startswith("The pretrained network random_crops was")
+    card = told.pop("card")
+    assert "untrained" not in " ".join(cautions(**told))
+    del rows["random"]["untrained"]  # a table of an earlier version
+    assert summary_sentences(**told, card=card)[0].startswith("The pretrained network random_crops was")

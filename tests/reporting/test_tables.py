@@ -40,6 +40,7 @@ def test_splits_and_groups(leakage: dict[str, Any]) -> None:
     groups = groups_table(leakage).set_index("What")["Number"]
     assert groups["Groups after the pixel check"] == "1,311"
     assert groups["Pairs kept together with different labels"] == "14"
+    assert "Excluded, because they share a group with a given test or validation image" in groups.index
     assert "Groups with mirrored images joined" not in groups.index
     leakage["groups"]["with_mirrored"] = 1300
     assert groups_table(leakage).set_index("What").loc["Groups with mirrored images joined", "Number"] == "1,300"
@@ -76,6 +77,16 @@ def test_timing_in_human_units() -> None:
     assert table.loc[1].tolist() == ["X", "not defined (not measured)", "1.8 GB"]
     assert table.loc[2].tolist() == ["Total", "1 min 30 s", "1.8 GB"]
     assert timing_table({}).loc[0, "Time"] == "not defined (not measured)"
+
+
+def test_timing_says_what_was_computed_earlier() -> None:
+    training = {"seconds": 0.31, "peak_mb": 410, "reused_seconds": 47.2}
+    table = timing_table(
+        {"training": training, "split": {"seconds": 3.2, "peak_mb": 400, "reused_seconds": 0.02}}
+    ).set_index("Stage")["Time"]
+    assert table["Training"] == "0.3 s; reused (computed earlier in 47 s)"
+    assert table["Split"] == "3.2 s"
+    assert table["Total"] == "3.5 s; reused (computed earlier in 47 s)"
 
 
 def test_quarantine_counts_by_reason() -> None:

@@ -106,8 +106,7 @@ def test_the_tests_have_a_cache_folder_of_their_own():
     assert Path.home() / ".cache" not in devices._folder().parents
 
 
-def test_cores_and_device_are_there():
-    assert devices.cores() >= 1
+def test_a_device_is_there():
     assert torch.zeros(1, device=devices.device()).sum() == 0
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from medical_transfer.runtime import stage
 from medical_transfer.runtime.files import read_json
-from medical_transfer.runtime.stage import content_key, once, seconds_spent
+from medical_transfer.runtime.stage import Spent, content_key, drain_spent, once, seconds_spent
 from medical_transfer.types import UserError
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -101,6 +101,24 @@ def test_a_full_disk_names_the_folder(tmp_path):
 
     with pytest.raises(UserError, match=r"No space left while writing .*key"):
         once(tmp_path, "key", full)
+
+
+def test_what_was_computed_and_what_was_reused_is_told_once(tmp_path):
+    drain_spent()
+
+    def outer(folder):
+        once(tmp_path, "inner", lambda _: time.sleep(0.05))
+
+    for _ in range(2):
+        once(tmp_path, "outer", outer)
+    cost = {name: seconds_spent(tmp_path / name) for name in ("inner", "outer")}
+    assert cost["outer"] >= cost["inner"] >= 0.05
+    assert drain_spent() == [
+        Spent(tmp_path / "inner", cost["inner"], reused=False),
+        Spent(tmp_path / "outer", cost["outer"], reused=False),
+        Spent(tmp_path / "outer", cost["outer"], reused=True),  # its own alone: the inner one is part of it
+    ]
+    assert drain_spent() == []
 
 
 class Shape(BaseModel):

@@ -97,11 +97,22 @@ def test_the_training_loss_of_an_epoch_is_the_mean_over_its_images(tmp_path):
 def test_early_stopping_after_patience(tmp_path):
     seen = []
     method, history = train(
-        tmp_path, freeze="all", head_epochs=9, patience=2, prepare=scored([0.6, 0.7, 0.7, 0.65, 0.99], seen)
+        tmp_path, freeze="all", head_epochs=9, patience=2, prepare=scored([0.6, 0.7, 0.69, 0.65, 0.99], seen)
     )
-    assert history["val_auroc"].tolist() == pytest.approx([0.6, 0.7, 0.7, 0.65])  # an equal one is no better one
+    assert history["val_auroc"].tolist() == pytest.approx([0.6, 0.7, 0.69, 0.65])
     assert torch.equal(method.classifier.head[1].weight, seen[1])
-    assert read_json(tmp_path / "best.json") == {"selection": 0.7, "phase": "head", "epoch": 1}
+    best = read_json(tmp_path / "best.json")
+    assert (best["selection"], best["phase"], best["epoch"]) == (0.7, "head", 1)
+
+
+def test_equal_scores_are_told_apart_by_the_validation_loss(tmp_path):
+    seen = []
+    method, history = train(
+        tmp_path, freeze="all", head_epochs=4, patience=4, schedule="constant", prepare=scored([1.0] * 4, seen)
+    )
+    least = int(history["val_loss"].argmin())
+    assert least > 0, "the first epoch must not be the best by accident"
+    assert torch.equal(method.classifier.head[1].weight, seen[least])
 
 
 @pytest.mark.parametrize(("scores", "best"), [([0.6, 0.9, 0.7, 0.8, 0.5], 1), ([0.6, 0.9, 0.7, 0.8, 0.95], 4)])
@@ -171,7 +182,7 @@ def test_bf16_trains_and_is_judged_in_full_numbers(tmp_path):
     assert set(kinds) == {torch.bfloat16}
     assert np.isfinite(history[["train_loss", "val_loss", "val_auroc"]]).all(axis=None)
     assert {parameter.dtype for parameter in method.parameters()} == {torch.float32}
-    assert read_json(tmp_path / "trunk.done.json")["format"]["precision"] == "bf16"
+    assert read_json(tmp_path / "trunk.done.json")["format"] == "bf16 channels_last"
 
 
 def test_learning_parts_are_in_training_mode_however_they_came(tmp_path):

@@ -83,7 +83,7 @@ def test_the_chapters_restarts_against_torch():
     parameter = torch.nn.Parameter(torch.zeros(1))
     groups = ({"params": [parameter], "lr": 0.1, "name": "all"},)
     steps = 4
-    phase = Phase("trunk", 0, 35, groups, SCHEDULES["cosine_restarts"])
+    phase = Phase("trunk", 0, 0, 35, groups, SCHEDULES["cosine_restarts"])
     data = toy.Problem(toy.classifier(), n_train=8 * steps)(phase)
     module = MethodModule(toy.finetune(toy.classifier()), phase, data, seed=0, number_format=DEFAULT)
     configured = module.configure_optimizers()
@@ -149,6 +149,6 @@ def test_memory_formats():
 
 
 def test_what_is_no_torch_module_is_refused():
-    phase = Phase("head", 4, 1, ())
+    phase = Phase("head", 4, 4, 1, ())
     with pytest.raises(TypeError, match="has nothing to learn"):
         MethodModule(object(), phase, None, seed=0, number_format=DEFAULT)

@@ -5,8 +5,10 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
+import toy
 from medical_transfer.data.dataset import LabelledRows
-from medical_transfer.training.produce import LearningSet, _every_class_is_there, class_weights
+from medical_transfer.training.produce import class_weights, undo_class_weights
+from medical_transfer.training.recipe import LearningSet, check_classes
 from medical_transfer.types import UserError
 
 
@@ -31,8 +33,23 @@ def test_class_weights_against_scikit_learn():
 )
 def test_a_class_that_cannot_be_learned_or_judged_is_one_sentence(train, val, message):
     with pytest.raises(UserError, match=message):
-        _every_class_is_there(LearningSet(("a", "b", "c"), rows(train), rows(val), cache=None))
+        check_classes(LearningSet(("a", "b", "c"), rows(train), rows(val), cache=None))
 
 
 def test_classes_that_are_all_there_pass():
-    _every_class_is_there(LearningSet(("a", "b"), rows([0, 1]), rows([1, 0]), cache=None))
+    check_classes(LearningSet(("a", "b"), rows([0, 1]), rows([1, 0]), cache=None))
+
+
+def test_class_weights_are_undone_in_the_probabilities():
+    """Weighted cross-entropy is least at q_c ~ w_c p_c; after the correction the model says p again."""
+    p_C, network = torch.tensor([0.9, 0.1]), toy.classifier(dropout=0.0)
+    weights_C = class_weights(np.array([0] * 90 + [1] * 10), 2)
+    weighted_C = weights_C * p_C / (weights_C * p_C).sum()
+    torch.testing.assert_close(weighted_C, torch.tensor([0.5, 0.5]))
+    linear = network.head[1]
+    with torch.no_grad():
+        linear.weight.zero_()
+        linear.bias.copy_(weighted_C.log())
+    undo_class_weights(network, weights_C)
+    said_NC = network.eval()(torch.rand(3, 3, toy.SIZE, toy.SIZE)).softmax(dim=1)
+    torch.testing.assert_close(said_NC, p_C.expand(3, 2))

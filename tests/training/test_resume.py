@@ -118,6 +118,7 @@ def test_patience_that_was_used_up_stays_used_up(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setitem(killed_run.SETTINGS, "head_epochs", 9)
             patch.setattr(killed_run.toy.FineTune, "selection", lambda *_: 0.5)
+            patch.setattr(callbacks, "merit", lambda selection, _: (selection, 0.0))
             killed_run.train(folder)
 
     train(tmp_path / "whole")

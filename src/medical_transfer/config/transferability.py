@@ -20,14 +20,15 @@ ScoreName = Literal[
 
 
 class Transferability(Block):
-    """Scores of pretrained sources on the training split; the cross-validated linear probe picks the source."""
+    """Scores of pretrained sources on the training split; the cross-validated linear probe picks the one to build."""
 
     sources: list[str] = Field(
         default=["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "random"], min_length=1
     )
     """Names from the registry of backbones; `random` is the untrained control."""
     chosen: str | None = None
-    """Take this source whatever the scores say; null: the best cross-validated linear probe."""
+    """Take this source whatever the scores say; null: the one with the fewest parameters within one standard error
+    of the best cross-validated linear probe."""
     folds: int = Field(default=5, ge=2, le=20)
     """Folds of the linear probe; whole groups stay together."""
     max_images: int = Field(default=3000, ge=20)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from medical_transfer.data.decode import Unreadable, decode, one_line
 from medical_transfer.data.manifest import BEYOND_LIMIT, CONFLICT, DUPLICATE
 from medical_transfer.data.readers import NO_PATH, NO_ROW, Reader
 from medical_transfer.data.tables import text
+from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.progress import progress
 from medical_transfer.types import AUDIT_COLUMNS
 
@@ -64,7 +64,7 @@ def audit(found_rows: pd.DataFrame, reader: Reader, images: Images, pixels_NSS3:
     paths = found_rows["path"].tolist()
     facts = [Facts()] * len(paths)
     slots = np.flatnonzero(will_be_read(found_rows)).tolist()
-    results = in_order(examine, slots, workers=images.workers or os.cpu_count() or 1)
+    results = in_order(examine, slots, workers=images.workers or cores())
     for slot, fact in zip(slots, progress(results, "Reading images", total=len(slots)), strict=True):
         facts[slot] = fact
     return _with_facts(found_rows, facts)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from medical_transfer.data.decode import Unreadable
+from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.files import sha256_of
 from medical_transfer.types import UserError
 
@@ -72,7 +73,7 @@ def fingerprint(root: Path, places: Mapping[str, Path], workers: int | None) -> 
             return type(error).__name__
 
     digest = hashlib.sha256()
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or cores()) as pool:
         for path, found in zip(places, pool.map(content, places.values()), strict=True):
             digest.update(f"{path}\0{found}\0".encode())
     return digest.hexdigest()

@@ -76,7 +76,16 @@ def groups_from_names(paths: pd.Series[str], images: Images) -> pd.Series[str]:
     block is the last whole number in the file name (without its suffix) // block, counted in each folder by itself.
     """
     pattern = re.compile(images.group_pattern) if images.group_pattern else None
-    return text(_group(PurePosixPath(path), pattern, images.group_block) for path in paths)
+    groups = text(_group(PurePosixPath(path), pattern, images.group_block) for path in paths)
+    if (pattern or images.group_block) and len(paths) and groups.isna().all():
+        asked = (
+            f"images.group_pattern={images.group_pattern!r}" if pattern else f"images.group_block={images.group_block}"
+        )
+        raise UserError(
+            f"{asked} finds a group in none of {len(paths)} file names (first: {PurePosixPath(paths.iloc[0]).name!r}): "
+            "correct it, or leave it out if the names do not tell the patient."
+        )
+    return groups
 
 
 def check_trainable(audit: pd.DataFrame, images: Images) -> None:

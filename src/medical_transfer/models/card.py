@@ -59,6 +59,8 @@ class ModelCard(Block):
     """Identity of the images."""
     data_licence: str
     weights_licence: str
+    number_formats: dict[str, str] = Field(default={})
+    """Phase of training -> number and memory format that it ran in."""
     versions: dict[str, str] = Field(default_factory=current_versions)
     """Versions of this package and of the libraries that rebuild the network."""
     sha256: str = ""

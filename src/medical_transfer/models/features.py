@@ -23,7 +23,7 @@ from medical_transfer.models.onnx_source import run as run_graph
 from medical_transfer.models.runner import CHUNK, Runner, as_images, fast_runner, in_chunks
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Graph
-from medical_transfer.runtime.devices import cores
+from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.files import take_space
 from medical_transfer.runtime.progress import progress
 from medical_transfer.runtime.seeds import derive_seed

@@ -32,7 +32,6 @@ def parameter_groups(
     base_rate: float,
     multiplier: float = MULTIPLIER,
     weight_decay: float = 0.0,
-    decay_vectors: bool = False,
 ) -> list[ParameterGroup]:
     """Parameter groups of all that learns, from the lowest stage to the head.
 
@@ -40,8 +39,7 @@ def parameter_groups(
         classifier: parameters without gradient are left out, and so are groups that would be empty.
         base_rate: learning rate of the head.
         multiplier: ratio of the rates of neighbouring stages; 1 gives one rate for all.
-        weight_decay: of matrices and kernels.
-        decay_vectors: whether norms and biases (tensors of one dimension) decay too; usually they should not.
+        weight_decay: of matrices and kernels; norms and biases (tensors of one dimension) do not decay.
     """
     trunk = classifier.trunk
     stages: list[tuple[str, Iterable[nn.Parameter]]] = [
@@ -53,8 +51,8 @@ def parameter_groups(
     for distance, (name, parameters) in zip(range(len(stages) - 1, -1, -1), stages, strict=True):
         rate = base_rate / multiplier**distance
         learning = _take(parameters, taken)
-        vectors = [] if decay_vectors else [p for p in learning if p.ndim <= 1]
-        others = learning if decay_vectors else [p for p in learning if p.ndim > 1]
+        vectors = [p for p in learning if p.ndim <= 1]
+        others = [p for p in learning if p.ndim > 1]
         groups.append(ParameterGroup(name=name, params=others, lr=rate, weight_decay=weight_decay))
         groups.append(ParameterGroup(name=f"{name}/no_decay", params=vectors, lr=rate, weight_decay=0.0))
     return [group for group in groups if group["params"]]

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medical_transfer.models.onnx_source import export_trunk, onnx_session
-from medical_transfer.runtime.devices import cores, device
+from medical_transfer.runtime.cores import cores
+from medical_transfer.runtime.devices import device
 from medical_transfer.runtime.progress import progress
 
 CHUNK = 64

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.weights import Graph, Weights, fingerprint
@@ -33,6 +34,13 @@ class Source:
         return not isinstance(self.weights, Graph)
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides what the source makes of an image, and what is said about it: for content keys."""
+        facts = {name: str(value) for name, value in asdict(self).items() if name != "weights"}
+        reading = {name: str(getattr(self.weights, name, None)) for name in ("match", "prefix", "has_head", "output")}
+        return {**facts, **reading, "tensors": self.fingerprint}
+
+    @property
     def fingerprint(self) -> str:
-        """What identifies its tensors, for content keys and model cards."""
+        """What identifies its tensors, for model cards."""
         return fingerprint(self.weights)

@@ -47,7 +47,7 @@ class Measured:
     @property
     def interval(self) -> str:
         """What an interval is called: '95 % interval'."""
-        return f"{percent_text(self.about.get('coverage', 0.95), digits=0)} interval"
+        return f"{percent_text(self.about['intervals']['coverage'], digits=0)} interval"
 
     def splits(self) -> list[str]:
         """The splits that were measured, validation first."""

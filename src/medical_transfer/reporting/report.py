@@ -65,7 +65,7 @@ class ReportContent:
         transferability: content of `transferability.json`; null where no sources were compared.
         model_card: content of `model.json`, with `parameters` as rows `stage, trainable, total`.
         history: one row per epoch (`phase, epoch, train_loss, val_loss, val_auroc, lr, seconds`).
-        timing: stage -> `seconds`, `peak_mb`.
+        timing: stage -> `seconds`, `peak_mb`, `reused_seconds`.
         quarantine: all quarantined files, columns `path, reason`.
         figures: name -> PNG; names of `FIGURE_TEXTS` have their place on the page.
         limits: sentences.

@@ -66,17 +66,23 @@ def summary_sentences(
 
 def _what(measured: Measured, transferability: Mapping[str, Any] | None, card: Mapping[str, Any]) -> str:
     source = str(card.get("source") or "")
-    domains = {one["name"]: one["domain"] for one in (transferability or {}).get("sources", [])}
+    facts = _facts_of(source, transferability)
     start = f"The pretrained network {source}" if source else "A network"
-    if source.startswith("random"):
+    if facts.get("untrained"):
         start = "An untrained network"
-    elif domains.get(source):
-        start += f", which had learned from {domains[source]},"
+    elif facts.get("domain"):
+        start += f", which had learned from {facts['domain']},"
     if measured.binary:
         task = f"to tell “{measured.positive}” (positive) from “{measured.negative}” (negative)"
     else:
         task = f"to tell apart {len(measured.classes)} classes: {_listed([f'“{name}”' for name in measured.classes])}"
     return f"{start} was trained on these images {task}."
+
+
+def _facts_of(source: str, transferability: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What the comparison of sources knows of one of them; nothing where it was not compared."""
+    sources: Sequence[Mapping[str, Any]] = (transferability or {}).get("sources", [])
+    return next((facts for facts in sources if facts["name"] == source), {})
 
 
 def _data(leakage: Mapping[str, Any]) -> str:
@@ -161,7 +167,7 @@ def cautions(*, measured: Measured, leakage: Mapping[str, Any], transferability:
         and row["high"] - row["low"] > WIDE_INTERVAL
     ):
         found.append(f"The interval of AUROC is wide ({interval_text(row)}): a larger test set is needed to say more.")
-    if transferability and str(transferability["chosen"]).startswith("random"):
+    if transferability and _facts_of(transferability["chosen"], transferability).get("untrained"):
         found.append("The network started untrained: nothing was transferred.")
     return found
 
@@ -178,7 +184,7 @@ def _about_the_data(leakage: Mapping[str, Any]) -> list[str]:
         found.append(f"{share} of the files could not be used: ask whether they come from one site or one device.")
     if leakage["excluded"]:
         excluded = count_text(leakage["excluded"])
-        found.append(f"{excluded} images were excluded because a given test image is in their group.")
+        found.append(f"{excluded} images were excluded because a given test or validation image is in their group.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The one place that chooses device, number format, memory format and thread count.
+"""The one place that chooses device, number format and memory format.
 
 Machines of one class differ: some CPUs have bf16 units, on others bf16 is ten times slower than fp32. So nothing is
 fixed: a few real steps are timed once and the answer is kept per machine.
@@ -7,7 +7,6 @@ fixed: a few real steps are timed once and the answer is kept per machine.
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -33,6 +32,9 @@ class NumberFormat:
     precision: Literal["fp32", "bf16"]
     channels_last: bool
 
+    def __str__(self) -> str:
+        return f"{self.precision} channels_last" if self.channels_last else self.precision
+
     @property
     def lightning_precision(self) -> Literal["32-true", "bf16-mixed"]:
         """The name that Lightning gives to it."""
@@ -47,11 +49,6 @@ def device() -> torch.device:
     """The accelerator where there is one, else the CPU."""
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     return accelerator if accelerator is not None else torch.device("cpu")
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def fastest_format(step: Callable[[NumberFormat], None], *, name: str) -> NumberFormat:
@@ -102,8 +99,7 @@ def kept_formats() -> dict[str, str]:
     for path in sorted(_folder().glob("*.json")):
         kept = read_json(path)
         timings = ", ".join(
-            f"{t['precision']}{' channels_last' if t['channels_last'] else ''} {t['seconds_per_step']:.3f} s"
-            for t in kept["timings"]
+            f"{NumberFormat(t['precision'], t['channels_last'])} {t['seconds_per_step']:.3f} s" for t in kept["timings"]
         )
         found[str(kept["name"])] = f"{kept['format']['precision']} taken ({timings})"
     return found

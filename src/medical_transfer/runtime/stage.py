@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,19 @@ from pydantic import BaseModel
 from medical_transfer.runtime.files import explain_full_disk, read_json, write_json
 
 MARK = "complete.json"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A result that was asked for: the seconds that it cost when it was computed, and whether it was ready."""
+
+    folder: Path
+    seconds: float
+    reused: bool
+
+
+_spent: list[Spent] = []
+"""What this process asked for since the last `drain_spent`."""
 
 
 def content_key(*, inputs: Mapping[str, Any], parameters: Iterable[BaseModel], modules: Iterable[str]) -> str:
@@ -47,6 +61,7 @@ def once(root: Path, key: str, compute: Callable[[Path], None]) -> Path:
     """
     folder = root / key
     if (folder / MARK).exists():
+        _spent.append(Spent(folder, seconds_spent(folder), reused=True))
         return folder
     partial = root / f"{key}.partial"
     with explain_full_disk(folder):
@@ -57,12 +72,23 @@ def once(root: Path, key: str, compute: Callable[[Path], None]) -> Path:
                 compute(partial)
                 write_json(partial / MARK, {"key": key, "seconds": round(time.perf_counter() - started, 3)})
                 partial.replace(folder)
+    _spent.append(Spent(folder, seconds_spent(folder), reused=False))
     return folder
 
 
 def seconds_spent(folder: Path) -> float:
     """Seconds that the result in `folder` cost when it was computed."""
     return float(read_json(folder / MARK)["seconds"])
+
+
+def drain_spent() -> list[Spent]:
+    """What `once` was asked for in this process since the last call, in the order in which it was done.
+
+    The seconds of a result hold those of the results that it computed on its way.
+    """
+    told = _spent.copy()
+    _spent.clear()
+    return told
 
 
 def _source_hash(module: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from safetensors.torch import save_file
 
 from medical_transfer.runtime.files import atomic_path, read_json, write_json
@@ -58,30 +57,54 @@ class KeepBest(lightning.Callback):
             UserError: where the validation score is undefined.
         """
         module = cast("MethodModule", pl_module)
-        selection = float(trainer.callback_metrics["selection"])
+        selection, loss = (float(trainer.callback_metrics[name]) for name in ("selection", "val_loss"))
         if math.isnan(selection):
             raise UserError(
                 f"The validation score is undefined in phase '{module.phase.name}', epoch {trainer.current_epoch}: "
                 "a class has no validation image. Give every class some, or give no row the split 'val'."
             )
-        if selection > self.best:
+        if merit(selection, loss) > self.best:
             save_weights(module.network, self.weights)
-            write_json(
-                self.record, {"selection": selection, "phase": module.phase.name, "epoch": trainer.current_epoch}
-            )
+            facts = {"selection": selection, "val_loss": loss, "phase": module.phase.name}
+            write_json(self.record, {**facts, "epoch": trainer.current_epoch})
 
     @property
-    def best(self) -> float:
-        """Best selection so far; minus infinity before the first epoch."""
-        return float(read_json(self.record)["selection"]) if self.record.exists() else float("-inf")
+    def best(self) -> tuple[float, float]:
+        """Merit of the best epoch so far; minus infinity before the first one."""
+        if not self.record.exists():
+            return float("-inf"), float("-inf")
+        record = read_json(self.record)
+        return merit(record["selection"], record["val_loss"])
 
 
-class StopEarly(EarlyStopping):
-    """Early stopping that also holds for a run that was killed between its last epoch and the end of the phase."""
+def merit(selection: float, val_loss: float) -> tuple[float, float]:
+    """What epochs are compared by: the selection score, and where it ties (an AUROC of 1) the validation loss."""
+    return selection, -val_loss
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        """Stop at once where the patience was used up before."""
-        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+class StopEarly(lightning.Callback):
+    """End a phase after `patience` epochs without a better one.
+
+    It reads the history file, so it has no state of its own: a run that was killed anywhere decides as it would have.
+    """
+
+    def __init__(self, history: Path, *, patience: int) -> None:
+        self.history, self.patience = history, patience
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop at once where the patience was used up before the kill."""
+        self._decide(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Stop where the patience is used up."""
+        self._decide(trainer, pl_module)
+
+    def _decide(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        phase = cast("MethodModule", pl_module).phase.name
+        rows = read_json(self.history) if self.history.exists() else []
+        merits = [merit(row["val_auroc"], row["val_loss"]) for row in rows if row["phase"] == phase]
+        waited = len(merits) - 1 - merits.index(max(merits)) if merits else 0
+        trainer.should_stop = trainer.should_stop or waited >= self.patience
 
 
 class StopOnNaN(lightning.Callback):

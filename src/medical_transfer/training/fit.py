@@ -28,6 +28,7 @@ from medical_transfer.training.checkpoint_io import WholeFiles
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.module import Method, MethodModule
 from medical_transfer.training.number_format import number_format_of
+from medical_transfer.types import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ def fit(
         data = data_of(phase)
         number_format = number_format_of(method, phase, data, training=training, name=name)
         _run(MethodModule(method, phase, data, seed=seed, number_format=number_format), training, folder)
-        write_json(done, {"phase": phase.name, "format": vars(number_format)})
+        write_json(done, {"phase": phase.name, "format": str(number_format)})
     method.to(memory_format=torch.contiguous_format).load_state_dict(load_file(best))
     return pd.DataFrame(read_json(folder / "history.json"))
 
@@ -90,19 +91,19 @@ def _run(module: MethodModule, training: Training, folder: Path) -> None:
     phase, number_format = module.phase, module.number_format
     last = folder / phase.name / "last.ckpt"
     logger.info(
-        "Training phase '%s': at most %d epochs of %d steps in %s%s",
+        "Training phase '%s': at most %d epochs of %d steps in %s",
         phase.name,
         phase.epochs,
         module.data.steps_per_epoch,
-        number_format.precision,
-        " channels_last" if number_format.channels_last else "",
+        number_format,
     )
     # set both ways: an earlier phase may have left the other format, a run that was killed in between would not
     memory_format = torch.channels_last if number_format.channels_last else torch.contiguous_format
     module.network.to(memory_format=memory_format).train()
     with _quiet_lightning():
         trainer = _trainer(module, training, folder)
-        trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+        with _explain_memory(training):
+            trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
 
 
 def _trainer(module: MethodModule, training: Training, folder: Path) -> lightning.Trainer:
@@ -125,11 +126,29 @@ def _trainer(module: MethodModule, training: Training, folder: Path) -> lightnin
             StopOnNaN(),
             History(folder / "history.json"),
             KeepBest(folder),
-            StopEarly("selection", mode="max", patience=training.patience, min_delta=0.0, check_finite=False),
+            StopEarly(folder / "history.json", patience=training.patience),
             # top 1 without a monitor is the newest; `save_last` without a top 1 would write only when training ends
             ModelCheckpoint(folder / phase.name, "last", save_top_k=1, enable_version_counter=False),
         ],
     )
+
+
+@contextmanager
+def _explain_memory(training: Training) -> Iterator[None]:
+    """Turn 'out of memory' into a sentence.
+
+    Raises:
+        UserError: where the device or the machine has no memory left.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise UserError(
+            f"Out of memory with training.batch_size={training.batch_size}. The last whole epoch is kept: lower "
+            "training.batch_size or images.size and give the same command again."
+        ) from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from medical_transfer.transferability.evidence import Evidence, Undefined
 
 
 def parameters(evidence: Evidence) -> float:
-    """Number of parameters of the source's trunk: the larger model is expected to transfer better.
+    """Number of parameters of the source as published, with its own head: the larger one should transfer better.
 
     Raises:
         Undefined: the number is not known.

@@ -59,9 +59,7 @@ def choose(candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | N
     if chosen is not None:
         return _named(chosen, candidates, admissible)
     if not admissible:
-        raise UserError(
-            "No source can be trained: add a trainable one to transferability.sources, or set model.freeze=all."
-        )
+        raise UserError("No source can be trained: add a trainable one to transferability.sources.")
     rivals = [candidate for candidate in admissible if not candidate.control] or admissible
     probed = [candidate for candidate in rivals if candidate.fold_aurocs]
     if not probed:
@@ -111,7 +109,7 @@ def _named(chosen: str, candidates: Sequence[Candidate], admissible: Sequence[Ca
     if chosen not in [candidate.name for candidate in admissible]:
         raise UserError(
             f"transferability.chosen is {chosen!r}, which gives frozen features only and cannot be trained: "
-            "set model.freeze=all or name a trainable source."
+            "name a trainable source."
         )
     return Choice(chosen, f"{chosen} is named by transferability.chosen; the scores did not decide.")
 

@@ -39,7 +39,7 @@ class Evidence:
     source_features_MD: Floats | None = None
     """Images of the source domain under the same model, where there are any."""
     parameters: int | None = None
-    """Number of parameters of the source's trunk."""
+    """Number of parameters of the source as published, with its own head."""
     source_accuracy: float | None = None
     """Published accuracy on the source's own task, as a fraction."""
     folds: int = 5

@@ -22,7 +22,7 @@ def plan_model(
     """Say what is built: source, stages, cut, and how many parameters of each stage learn."""
     source, classes = find_source(transferability_scores["chosen"], backbones), class_names(manifest)
     key = content_key(
-        inputs={"source": source.fingerprint, "classes": classes},
+        inputs={"source": source.identity, "classes": classes},
         parameters=[model],
         modules=["medical_transfer.models"],
     )

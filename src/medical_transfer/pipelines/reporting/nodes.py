@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -12,6 +12,9 @@ from medical_transfer.config.base import Run
 from medical_transfer.config.images import Images
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.runtime.provenance import code_state, command_line
+
+if TYPE_CHECKING:
+    from medical_transfer.reporting.report import Provenance
 
 
 def draw_split(leakage: dict[str, Any]) -> Figure:
@@ -37,9 +40,9 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
     """Put the run's results on one page; `figures` come in the order of `pipeline.FIGURES`."""
     from medical_transfer.pipelines.reporting.limits import limits_of  # noqa: PLC0415
     from medical_transfer.pipelines.reporting.pipeline import FIGURES  # noqa: PLC0415 - the pipeline imports its nodes
-    from medical_transfer.reporting.report import Provenance, ReportContent, render_report  # noqa: PLC0415
+    from medical_transfer.reporting.report import ReportContent, render_report  # noqa: PLC0415
 
-    card, state = finetuned_model.card, code_state()
+    card = finetuned_model.card
     return render_report(
         ReportContent(
             title=f"Transferred classifier: {' / '.join(card.classes)}",
@@ -54,14 +57,16 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
             history=finetuned_history,
             timing=timing,
             quarantine=quarantine,
-            provenance=Provenance(
-                git_sha=state.git_sha,
-                git_dirty=state.dirty,
-                seed=run.seed,
-                command=command_line(),
-                created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            ),
+            provenance=_provenance(run.seed),
             figures=dict(zip(FIGURES.values(), figures, strict=True)),
             limits=limits_of(images, leakage),
         )
     )
+
+
+def _provenance(seed: int) -> Provenance:
+    from medical_transfer.reporting.report import Provenance  # noqa: PLC0415
+
+    state = code_state()
+    created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Provenance(state.git_sha, git_dirty=state.dirty, seed=seed, command=command_line(), created=created)

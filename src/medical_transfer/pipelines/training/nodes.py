@@ -47,7 +47,7 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
         inputs={
             "cache": image_cache.key,
             "split": split_hash(manifest),
-            "source": source.fingerprint,
+            "source": source.identity,
             "threshold": [evaluation.threshold, evaluation.target],
             "positive": images.positive_class,
             "licence": images.licence,
@@ -58,10 +58,11 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
     )
 
     def compute(folder: Path) -> None:
-        from medical_transfer.training.produce import Recipe, produce_model  # noqa: PLC0415 - brings torch and lightning
+        from medical_transfer.training.produce import produce_model  # noqa: PLC0415 - brings torch and lightning
+        from medical_transfer.training.recipe import Recipe  # noqa: PLC0415
 
-        recipe = Recipe(images, model, training, augmentation, evaluation, backbones, folders, run.seed)
-        produce_model(recipe, source, manifest, image_cache, folder=folder)
+        recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
+        produce_model(recipe, manifest, image_cache, folder=folder)
 
     return TrainedModel(once(folders.models / "finetuned", key, compute))
 

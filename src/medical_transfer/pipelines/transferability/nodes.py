@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Run
 from medical_transfer.config.folders import Folders
-from medical_transfer.config.model import Model
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
@@ -29,7 +28,6 @@ def score_sources(
     image_cache: ImageCache,
     transferability: Transferability,
     backbones: Backbones,
-    model: Model,
     folders: Folders,
     run: Run,
 ) -> dict[str, Any]:
@@ -39,8 +37,7 @@ def score_sources(
         inputs={
             "cache": image_cache.key,
             "split": split_hash(manifest),
-            "sources": {source.name: source.fingerprint for source in sources},
-            "freeze": model.freeze,
+            "sources": [source.identity for source in sources],
             "seed": run.seed,
         },
         parameters=[transferability],
@@ -57,7 +54,7 @@ def score_sources(
 
         rows = _at_most(labelled_rows(manifest, image_cache, "train"), transferability.max_images, run.seed)
         scoring = Scoring(rows, image_cache, transferability, backbones, folders, derive_seed(run.seed, "scores"))
-        write_json(folder / "transferability.json", compare_sources(scoring, all_frozen=model.freeze == "all"))
+        write_json(folder / "transferability.json", compare_sources(scoring))
 
     scored: dict[str, Any] = read_json(once(folders.scores, key, compute) / "transferability.json")
     return scored

@@ -16,6 +16,7 @@ from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.source import Source
+from medical_transfer.models.weights import Untrained
 from medical_transfer.runtime.stage import content_key, once, seconds_spent
 from medical_transfer.transferability.choose import Candidate, choose
 from medical_transfer.transferability.evidence import Evidence
@@ -24,7 +25,20 @@ from medical_transfer.transferability.rank import SourceScores, rankings, score_
 CONTROL = "random"
 """The untrained network: the floor, and the reference of paired scores."""
 
-FEATURE_MODULES = ("medical_transfer.models", "medical_transfer.data.augment")
+FEATURE_MODULES = tuple(
+    f"medical_transfer.models.{name}"
+    for name in (
+        "architectures",
+        "classifier",
+        "features",
+        "onnx_source",
+        "runner",
+        "stage_plan",
+        "stages",
+        "state_fit",
+    )
+)
+"""What shapes features; heads, freezing and cards do not."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,7 @@ class Scoring:
 def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float32], float]:
     """Features (N, D) of the training images under a source, and the seconds that they cost when computed."""
     key = content_key(
-        inputs={"cache": scoring.cache.key, "source": source.fingerprint, "images": list(scoring.rows.image_ids)},
+        inputs={"cache": scoring.cache.key, "source": source.identity, "images": list(scoring.rows.image_ids)},
         parameters=[],
         modules=FEATURE_MODULES,
     )
@@ -64,7 +78,7 @@ def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float3
     return features, seconds_spent(folder)
 
 
-def compare_sources(scoring: Scoring, *, all_frozen: bool) -> dict[str, Any]:
+def compare_sources(scoring: Scoring) -> dict[str, Any]:
     """Score every source and choose one: the content of `transferability.json`."""
     sources = [find_source(name, scoring.backbones) for name in scoring.config.sources]
     features = {source.name: source_features(source, scoring) for source in sources}
@@ -78,11 +92,12 @@ def compare_sources(scoring: Scoring, *, all_frozen: bool) -> dict[str, Any]:
             fold_aurocs=scores[source.name].fold_aurocs,
             parameters=source.parameters,
             trainable=source.trainable,
-            control=source.name == CONTROL,
+            control=isinstance(source.weights, Untrained),
         )
         for source in sources
     ]
-    choice = choose(candidates, all_frozen=all_frozen, chosen=scoring.config.chosen)
+    # a source that is only a graph is scored, but no classifier is built on one yet: it never competes
+    choice = choose(candidates, all_frozen=False, chosen=scoring.config.chosen)
     return {
         "sources": [_row(source, *features[source.name], scores[source.name]) for source in sources],
         "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
@@ -115,6 +130,7 @@ def _row(source: Source, features_ND: NDArray[np.float32], seconds: float, score
         "domain": source.domain,
         "licence": source.licence,
         "trainable": source.trainable,
+        "untrained": isinstance(source.weights, Untrained),
         "features": features_ND.shape[1],
         "parameters": source.parameters,
         "source_accuracy": source.source_accuracy,

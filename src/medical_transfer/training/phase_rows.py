@@ -1,0 +1,100 @@
+"""The rows of each phase: images where the whole network learns, else activations that are computed once and cached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from medical_transfer.data.dataset import LabelledRows
+from medical_transfer.data.loaders import Rows
+from medical_transfer.methods.contract import Phase
+from medical_transfer.models.classifier import Classifier
+from medical_transfer.models.features import Views, write_views
+from medical_transfer.runtime.seeds import derive_seed
+from medical_transfer.runtime.stage import content_key, once
+from medical_transfer.training.data import PhaseData
+from medical_transfer.training.recipe import LearningSet, Recipe
+
+
+@dataclass(frozen=True)
+class PhaseRows:
+    """Training and validation rows of a recipe, at every cut where a phase of it begins.
+
+    `views` is the number of augmented views of a training image in the cache; validation has none.
+    """
+
+    learning: LearningSet
+    recipe: Recipe
+    train: Views
+    val: Views
+    views: int
+
+    def of(self, phase: Phase) -> PhaseData:
+        """Rows for one phase."""
+        if phase.cut == 0:
+            learn, judge = (self._images(part) for part in (self.learning.train, self.learning.val))
+        else:
+            learn = _activations(self.train, phase.cut, self.views, self.learning.train)
+            judge = _activations(self.val, phase.cut, 0, self.learning.val)
+        return PhaseData(learn, judge, self.recipe.training.batch_size, self.recipe.augmentation.policy)
+
+    def _images(self, part: LabelledRows) -> Rows:
+        return Rows((self.learning.cache.pixels_NSS3,), (part.slots_N,), part.labels_N)
+
+
+def prepare_rows(phases: tuple[Phase, ...], classifier: Classifier, learning: LearningSet, recipe: Recipe) -> PhaseRows:
+    """Compute what is frozen in each phase, once, and fit the classifier's feature scale to the training images."""
+    cuts = {phase.cut for phase in phases if phase.cut > 0}
+    views = recipe.augmentation.views if cuts and recipe.augmentation.policy != "none" else 0
+    end = len(classifier.trunk.stage_names)
+    wanted = tuple(sorted({*cuts, end}))
+    train = _cached(classifier, wanted, learning.train, learning, recipe, views)
+    val = _cached(classifier, wanted, learning.val, learning, recipe, 0)
+    classifier.standardise.fit(torch.from_numpy(np.array(train.array(end, 0))))
+    return PhaseRows(learning, recipe, train, val, views)
+
+
+def _cached(
+    classifier: Classifier,
+    cuts: tuple[int, ...],
+    rows: LabelledRows,
+    learning: LearningSet,
+    recipe: Recipe,
+    views: int,
+) -> Views:
+    policy = recipe.augmentation.policy
+    seed = derive_seed(recipe.seed, f"views/{policy}")
+    key = content_key(
+        inputs={
+            "cache": learning.cache.key,
+            "source": recipe.source.identity,
+            "images": list(rows.image_ids),
+            "cuts": cuts,
+            "views": views,
+            "policy": [policy, seed] if views else None,
+        },
+        parameters=[],
+        modules=["medical_transfer.models", "medical_transfer.data.augment"],
+    )
+    folder = once(
+        recipe.folders.features,
+        key,
+        lambda partial: write_views(
+            classifier,
+            cuts=cuts,
+            pixels_NSS3=learning.cache.pixels_NSS3,
+            slots_n=rows.slots_N,
+            views=views,
+            policy=policy,
+            seed=seed,
+            folder=partial,
+        ),
+    )
+    return Views(folder)
+
+
+def _activations(store: Views, cut: int, views: int, rows: LabelledRows) -> Rows:
+    arrays = tuple(store.array(cut, view) for view in range(views + 1))
+    return Rows(arrays, (np.arange(len(rows)),) * len(arrays), rows.labels_N)

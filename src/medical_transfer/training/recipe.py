@@ -1,0 +1,72 @@
+"""What a model is made from: the configuration that shapes it, and the rows that it learns from and is judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from medical_transfer.config.augmentation import Augmentation
+from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.config.folders import Folders
+from medical_transfer.config.images import Images
+from medical_transfer.config.model import Model
+from medical_transfer.config.training import Training
+from medical_transfer.data.cache import ImageCache
+from medical_transfer.data.dataset import LabelledRows, class_names, labelled_rows
+from medical_transfer.models.source import Source
+from medical_transfer.types import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that shapes a model beside the images."""
+
+    source: Source
+    images: Images
+    model: Model
+    training: Training
+    augmentation: Augmentation
+    evaluation: Evaluation
+    backbones: Backbones
+    folders: Folders
+    seed: int
+
+
+@dataclass(frozen=True)
+class LearningSet:
+    """What is learned from: the classes, the training and the validation rows, and where their pixels are."""
+
+    classes: tuple[str, ...]
+    train: LabelledRows
+    val: LabelledRows
+    cache: ImageCache
+
+
+def learning_set(manifest: pd.DataFrame, cache: ImageCache) -> LearningSet:
+    """The training and validation rows of a manifest; test rows are not looked at.
+
+    Raises:
+        UserError: where a class has no image to learn from or to be judged on.
+    """
+    train, val = labelled_rows(manifest, cache, "train"), labelled_rows(manifest, cache, "val")
+    learning = LearningSet(class_names(manifest), train, val, cache)
+    check_classes(learning)
+    return learning
+
+
+def check_classes(learning: LearningSet) -> None:
+    """Refuse a learning set in which a class is missing from training or validation.
+
+    Raises:
+        UserError: names the split and the classes.
+    """
+    for split, part in (("train", learning.train), ("val", learning.val)):
+        counts_C = np.bincount(part.labels_N, minlength=len(learning.classes))
+        if absent := [name for name, count in zip(learning.classes, counts_C, strict=True) if not count]:
+            raise UserError(
+                f"Split '{split}' has no usable image of {', '.join(absent)}: every class needs some. Give it some, "
+                "give no row a split, or drop the class with images.classes."
+            )
