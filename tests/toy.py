@@ -91,7 +91,8 @@ def activations(network: Classifier, images: NDArray[np.uint8], cut: int) -> tor
     if cut == 0:
         return torch.from_numpy(images)
     modes = [(module, module.training) for module in network.modules()]
-    found = network.eval().forward_until(PhaseData.as_float(torch.from_numpy(images)), cut)
+    pictures = network.eval().normalise(PhaseData.as_float(torch.from_numpy(images)))
+    found = network.trunk.forward_until(pictures, cut)
     for module, mode in modes:
         module.training = mode
     return found

@@ -50,8 +50,18 @@ class _Run(click.Command):
         warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")  # kedro is pinned below 1.8
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            raise click.ClickException(str(error)) from error
+        except Exception as error:  # Kedro wraps what a dataset raises
+            mendable = _user_error(error)
+            if mendable is None:
+                raise
+            raise click.ClickException(str(mendable)) from error
+
+
+def _user_error(error: BaseException | None) -> UserError | None:
+    """The first `UserError` among an error and its causes."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    return error
 
 
 cli.add_command(_Run("run", callback=kedro_run.callback, params=kedro_run.params, help=kedro_run.help))

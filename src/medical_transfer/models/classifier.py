@@ -76,10 +76,6 @@ class Classifier(nn.Module):
         features: Tensor = self.trunk(self.normalise(images))
         return features
 
-    def forward_until(self, images: Tensor, cut: int) -> Tensor:
-        """Activation of images before stage `cut` of the trunk: what a cache of the frozen part keeps."""
-        return self.trunk.forward_until(self.normalise(images), cut)
-
     def forward_from(self, activation: Tensor, cut: int) -> Tensor:
         """Logits (N, C) from the activation before stage `cut`."""
         logits: Tensor = self.head(self.standardise(self.trunk.forward_from(activation, cut)))
