@@ -1,4 +1,4 @@
-"""Transferability: every source is scored on the training images; the cheapest of those not told apart from the best is built."""
+"""Transferability: every source is scored on the training images, and one is chosen to be built."""
 
 from medical_transfer.pipelines.transferability.pipeline import create_pipeline
 
