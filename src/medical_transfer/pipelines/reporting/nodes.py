@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from medical_transfer.config.base import Run
 from medical_transfer.config.images import Images
 from medical_transfer.models.card import TrainedModel
+from medical_transfer.pipelines.reporting.figures import FIGURES
 from medical_transfer.runtime.provenance import code_state, command_line
 
 if TYPE_CHECKING:
@@ -37,9 +38,8 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
     run: Run,
     *figures: bytes,
 ) -> str:
-    """Put the run's results on one page; `figures` come in the order of `pipeline.FIGURES`."""
+    """Put the run's results on one page; `figures` come in the order of `FIGURES`."""
     from medical_transfer.pipelines.reporting.limits import limits_of  # noqa: PLC0415
-    from medical_transfer.pipelines.reporting.pipeline import FIGURES  # noqa: PLC0415 - the pipeline imports its nodes
     from medical_transfer.reporting.report import ReportContent, render_report  # noqa: PLC0415
 
     card = finetuned_model.card

@@ -5,20 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node
 
 from medical_transfer.pipelines.reporting import nodes
-
-FIGURES = {
-    "split_counts": "split",
-    "near_duplicate_pairs": "pairs",
-    "source_ranking": "ranking",
-    "augmentation_sheet": "augmentation",
-    "training_curves": "training",
-    "confusion_matrices": "confusion",
-    "roc_curve": "roc",
-    "precision_recall_curve": "precision_recall",
-    "reliability_diagram": "reliability",
-    "worst_errors": "errors",
-}
-"""Figures of the catalog -> their places on the page."""
+from medical_transfer.pipelines.reporting.figures import FIGURES
 
 INPUTS = [
     "finetuned_evaluation",
