@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from medical_transfer.hooks import tracking
 from medical_transfer.hooks.tracking import flatten, measured
 from medical_transfer.runtime.provenance import PROJECT
+from medical_transfer.types import UserError
 
 
 def test_flat_names_keep_lists_and_empty_blocks_as_values() -> None:
@@ -58,3 +61,20 @@ def test_names_are_such_as_mlflow_takes(name: str) -> None:
 )
 def test_files_stand_relative_to_the_project(uri: str, place: str) -> None:
     assert tracking._absolute(uri) == place
+
+
+def test_a_database_that_cannot_be_used_is_one_sentence_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tracking, "DATABASE_WAIT_S", 0.1)
+    text, folder, locked = tmp_path / "text.db", tmp_path / "folder.db", tmp_path / "locked.db"
+    text.write_text("no database " * 100)
+    folder.mkdir()
+    with closing(sqlite3.connect(locked)) as other:
+        other.execute("CREATE TABLE t (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        for path in (text, folder, locked):
+            with pytest.raises(UserError, match=r"cannot be written to .*correct `uri`"):
+                tracking.check_database(f"sqlite:///{path}")
+        other.rollback()
+    tracking.check_database(f"sqlite:///{locked}")
+    tracking.check_database(f"sqlite:///{tmp_path}/new/folder/fresh.db")
+    tracking.check_database("http://tracking.example:5000")

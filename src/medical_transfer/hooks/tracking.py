@@ -10,9 +10,10 @@ import logging
 import math
 import os
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,14 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from medical_transfer.runtime.provenance import PROJECT, code_state, lock_hash
+from medical_transfer.types import UserError
 
 logger = logging.getLogger(__name__)
 
 LONGEST_VALUE = 500
+SQLITE = "sqlite:///"
+DATABASE_WAIT_S = 20
+"""So long another run may hold the database before this one gives up."""
 METRICS_PER_CALL, PARAMETERS_PER_CALL = 1000, 100
 FIGURE_PATHS = "08_reporting"
 
@@ -59,6 +64,7 @@ class Tracking:
         from mlflow.tracking import MlflowClient  # noqa: PLC0415
 
         uri = _absolute(self.config["uri"])
+        check_database(uri)
         with _alone(uri):
             self.client = MlflowClient(tracking_uri=uri)
             experiment = self._experiment()
@@ -119,6 +125,28 @@ class Tracking:
             model = catalog.load("finetuned_model")
             self.client.log_artifacts(self.run_id, str(model.folder), "model")
             self.client.set_tag(self.run_id, "data_fingerprint", model.card.data_fingerprint)
+
+
+def check_database(uri: str) -> None:
+    """Open the sqlite file of a record, since mlflow retries a broken one for many minutes; other addresses pass.
+
+    Raises:
+        UserError: where the file cannot be written, is locked by another program, or is no database.
+    """
+    if not uri.startswith(SQLITE):
+        return
+    path = Path(uri.removeprefix(SQLITE))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=DATABASE_WAIT_S)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("SELECT name FROM sqlite_master").fetchall()
+            database.rollback()
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(
+            f"The record of runs cannot be written to {path} ({error}): correct `uri` in conf/base/tracking.yml, free "
+            "the file, or set `enabled: false` there to run without a record."
+        ) from error
 
 
 def flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
