@@ -7,12 +7,27 @@ from pathlib import Path
 from kedro.config import OmegaConfigLoader
 
 from medical_transfer.hooks.guards import Guards
+from medical_transfer.hooks.one_run import OneRun
 from medical_transfer.hooks.timing import Timing
 from medical_transfer.hooks.tracking import Tracking
+from medical_transfer.types import UserError
 
 PROJECT = Path(__file__).parents[2]
 
-HOOKS = (Guards(), Timing(), Tracking())
+
+def in_project(path: str | None) -> str:
+    """A path of the configuration, relative to the project, made absolute.
+
+    Raises:
+        UserError: where it is empty.
+    """
+    if not path:
+        raise UserError("run_root (or cache_root) is empty: name a folder, or leave the parameter out.")
+    return str(PROJECT / path)
+
+
+HOOKS = (Guards(), Timing(), Tracking(), OneRun())
+"""Kedro calls the last one first: no hook writes before the run has its root to itself."""
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-viz", "kedro_viz")
 """The first would record runs a second time; kedro-viz's hook warns at every run that is not a whole one."""
 
@@ -22,5 +37,5 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft"},
     "config_patterns": {"tracking": ["tracking*"]},
-    "custom_resolvers": {"project": lambda path: str(PROJECT / path)},
+    "custom_resolvers": {"project": in_project},
 }

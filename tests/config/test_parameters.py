@@ -174,3 +174,18 @@ def test_fields_are_explained_where_a_name_alone_does_not(block):
     plain = {"val_fraction", "test_fraction"}
     unexplained = {name for name, field in block.model_fields.items() if not field.description} - plain - {"finetune"}
     assert not unexplained
+
+
+def test_class_names_that_yaml_reads_as_something_else():
+    from medical_transfer.config.images import Images  # noqa: PLC0415
+    from medical_transfer.config.transferability import Transferability  # noqa: PLC0415
+
+    images = Images(positive_class=1, classes={0: "healthy", 1: None})
+    assert (images.positive_class, images.classes) == ("1", {"0": "healthy", "1": None})
+    for values in ({"positive_class": True}, {"classes": {True: "tumour"}}):
+        with pytest.raises(ValueError, match="in quotes"):
+            Images(**values)
+    with pytest.raises(ValueError, match="'zzz'; the sources are a, b"):
+        Transferability(sources=["a", "b"], chosen="zzz")
+    with pytest.raises(ValueError, match="names a twice"):
+        Transferability(sources=["a", "a"])

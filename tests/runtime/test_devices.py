@@ -112,3 +112,19 @@ def test_a_device_is_there():
 
 def test_lightnings_names_of_precisions():
     assert [candidate.lightning_precision for candidate in CANDIDATES] == ["32-true", "32-true", "bf16-mixed"]
+
+
+def test_a_damaged_answer_is_measured_again_and_one_that_cannot_be_kept_is_still_used(choose, tmp_path, monkeypatch):
+    choose((1.0, 1.5, 5.0))
+    kept = next(tmp_path.glob("*.json"))
+    kept.write_text("{")
+    assert kept_formats() == {}
+    found, clock = choose((1.0, 1.5, 5.0))
+    assert (found, bool(clock.steps)) == (LAST, True)
+
+    def full(*_):
+        raise OSError(30, "Read-only file system")
+
+    kept.unlink()
+    monkeypatch.setattr(devices, "write_json", full)
+    assert choose((1.0, 1.5, 5.0))[0] == LAST

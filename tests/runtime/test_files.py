@@ -116,3 +116,8 @@ def test_checksum_against_hashlib(tmp_path):
     content = os.urandom(300_000)
     (tmp_path / "x").write_bytes(content)
     assert sha256_of(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_full_disk_is_known_through_what_a_library_wraps_around_it(tmp_path) -> None:
+    with pytest.raises(UserError, match="No space left"), explain_full_disk(tmp_path):
+        raise RuntimeError("failed while saving") from OSError(errno.ENOSPC, "full")

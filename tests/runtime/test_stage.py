@@ -170,3 +170,21 @@ def test_a_module_alone_is_its_own_text(package):
     assert key(modules=["toy_module_of_a_key"]) == before
     with pytest.raises(ModuleNotFoundError, match="named as part of a content key"):
         key(modules=["toy_module_that_is_not_there"])
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "mark"])
+def test_a_damaged_result_is_computed_again(tmp_path, damage) -> None:
+    def compute(folder) -> None:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "numbers.txt").write_text("1 2 3")
+
+    folder = stage.once(tmp_path, "key", compute)
+    place = folder / "inner" / "numbers.txt"
+    if damage == "missing":
+        place.unlink()
+    elif damage == "cut":
+        place.write_text("1")
+    else:
+        (folder / stage.MARK).write_text("")
+    assert stage.once(tmp_path, "key", compute) == folder
+    assert place.read_text() == "1 2 3"

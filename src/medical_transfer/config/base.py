@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 class Block(BaseModel):
     """A block of parameters, validated before the first node runs."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Run(Block):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -46,6 +46,15 @@ class Images(Block):
     """Threads that decode; null: one per core."""
     limit: int | None = Field(default=None, ge=4)
     """Use only so many images, drawn evenly over classes by the seed (a quick look; null: all)."""
+
+    @field_validator("classes", "positive_class", mode="before")
+    @classmethod
+    def _names_are_words(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {cls._names_are_words(found): cls._names_are_words(used) for found, used in value.items()}
+        if isinstance(value, bool):
+            raise ValueError(f"YAML reads yes and no as true and false: put the class name in quotes (found {value})")  # noqa: TRY004 - pydantic takes ValueErrors
+        return str(value) if isinstance(value, int) else value
 
     @field_validator("group_pattern")
     @classmethod

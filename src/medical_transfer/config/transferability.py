@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medical_transfer.config.base import Block
 
@@ -33,3 +33,13 @@ class Transferability(Block):
     """Folds of the linear probe; whole groups stay together."""
     max_images: int = Field(default=3000, ge=20)
     """Score on at most so many training images (drawn evenly over classes by the seed)."""
+
+    @model_validator(mode="after")
+    def _chosen_is_a_source(self) -> Self:
+        twice = sorted({name for name in self.sources if self.sources.count(name) > 1})
+        if twice:
+            raise ValueError(f"transferability.sources names {', '.join(twice)} twice: name each source once")
+        if self.chosen is not None and self.chosen not in self.sources:
+            names = ", ".join(self.sources)
+            raise ValueError(f"transferability.chosen is {self.chosen!r}; the sources are {names}: name one of them")
+        return self

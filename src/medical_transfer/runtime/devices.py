@@ -7,17 +7,21 @@ fixed: a few real steps are timed once and the answer is kept per machine.
 from __future__ import annotations
 
 import hashlib
+import logging
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import platformdirs
 import torch
 
 from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.types import UserError
+
+logger = logging.getLogger(__name__)
 
 MARGIN = 1.15
 """Another format must be so many times as fast as fp32 channels_last to be taken."""
@@ -63,8 +67,9 @@ def fastest_format(step: Callable[[NumberFormat], None], *, name: str) -> Number
         before its first use, so that a re-run computes with the same bits.
     """
     store = _store(name)
-    if store.exists():
-        return NumberFormat(**read_json(store)["format"])
+    kept = _read_kept(store)
+    if kept is not None:
+        return NumberFormat(**kept["format"])
     limit_s = float("inf")
     seconds = {}
     for candidate in CANDIDATES:
@@ -73,8 +78,21 @@ def fastest_format(step: Callable[[NumberFormat], None], *, name: str) -> Number
     best = min(seconds, key=lambda candidate: seconds[candidate])
     chosen = best if seconds[DEFAULT] / seconds[best] >= MARGIN else DEFAULT
     timings = [{**asdict(candidate), "seconds_per_step": value} for candidate, value in seconds.items()]
-    write_json(store, {"name": name, "format": asdict(chosen), "timings": timings})
+    try:
+        write_json(store, {"name": name, "format": asdict(chosen), "timings": timings})
+    except (OSError, UserError) as error:
+        logger.warning("The number format is not kept for the next run: %s", error)
     return chosen
+
+
+def _read_kept(store: Path) -> dict[str, Any] | None:
+    """What was measured before; None where nothing was, or the file is damaged."""
+    try:
+        kept: dict[str, Any] = read_json(store)
+        NumberFormat(**kept["format"])
+        return kept if {"name", "timings"} <= kept.keys() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _seconds(step: Callable[[NumberFormat], None], candidate: NumberFormat, limit_s: float, repeats: int = 3) -> float:
@@ -97,7 +115,8 @@ def kept_formats() -> dict[str, str]:
     """What was measured on this machine before: name of the step -> format and its seconds."""
     found = {}
     for path in sorted(_folder().glob("*.json")):
-        kept = read_json(path)
+        if (kept := _read_kept(path)) is None:
+            continue
         timings = ", ".join(
             f"{NumberFormat(t['precision'], t['channels_last'])} {t['seconds_per_step']:.3f} s" for t in kept["timings"]
         )

@@ -29,12 +29,21 @@ def explain_full_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)):
+        if _is_full_disk(error):
             raise UserError(
                 f"No space left while writing {path}. What was finished before is kept: "
                 "free some space and give the same command again; it goes on from there."
             ) from error
         raise
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one that it was raised from, is a full disk; libraries wrap it, or only tell its text."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from medical_transfer.runtime.files import explain_full_disk, read_json, write_json
+
+logger = logging.getLogger(__name__)
 
 MARK = "complete.json"
 
@@ -54,26 +58,47 @@ def content_key(*, inputs: Mapping[str, Any], parameters: Iterable[BaseModel], m
 
 
 def once(root: Path, key: str, compute: Callable[[Path], None]) -> Path:
-    """Return the folder `root/key`; where its completion mark is missing, let `compute` fill it first.
+    """Return the folder `root/key`; where it is not whole, let `compute` fill it first.
 
     `compute` receives the partial folder, which may hold what a killed run has left there. Two runs that want the same
     result don't share a file: the second waits, then finds the mark.
     """
     folder = root / key
-    if (folder / MARK).exists():
+    if is_whole(folder):
         _spent.append(Spent(folder, seconds_spent(folder), reused=True))
         return folder
     partial = root / f"{key}.partial"
     with explain_full_disk(folder):
         partial.mkdir(parents=True, exist_ok=True)
         with FileLock(root / f"{key}.lock"):
-            if not (folder / MARK).exists():
+            if not is_whole(folder):
+                _remove_damaged(folder)
                 started = time.perf_counter()
                 compute(partial)
-                write_json(partial / MARK, {"key": key, "seconds": round(time.perf_counter() - started, 3)})
+                write_json(partial / MARK, _mark(partial, key, time.perf_counter() - started))
                 partial.replace(folder)
     _spent.append(Spent(folder, seconds_spent(folder), reused=False))
     return folder
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the completion mark is there and every file that it names still has its size."""
+    try:
+        sizes: dict[str, int] = read_json(folder / MARK)["files"]
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _mark(folder: Path, key: str, seconds: float) -> dict[str, Any]:
+    files = {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    return {"key": key, "seconds": round(seconds, 3), "files": files}
+
+
+def _remove_damaged(folder: Path) -> None:
+    if folder.exists():
+        logger.warning("%s is damaged (a file of it is missing or has another size): it is computed again", folder)
+        shutil.rmtree(folder)
 
 
 def seconds_spent(folder: Path) -> float:

@@ -102,7 +102,7 @@ def _run(module: MethodModule, training: Training, folder: Path) -> None:
     module.network.to(memory_format=memory_format).train()
     with _quiet_lightning():
         trainer = _trainer(module, training, folder)
-        with _explain_memory(training):
+        with _explain_memory(training), _explain_stop(phase):
             trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
 
 
@@ -149,6 +149,22 @@ def _explain_memory(training: Training) -> Iterator[None]:
             f"Out of memory with training.batch_size={training.batch_size}. The last whole epoch is kept: lower "
             "training.batch_size or images.size and give the same command again."
         ) from error
+
+
+@contextmanager
+def _explain_stop(phase: Phase) -> Iterator[None]:
+    """Turn the exit with which Lightning answers Ctrl-C and SIGTERM into a sentence and a failed run.
+
+    Raises:
+        UserError: where training was stopped from outside.
+    """
+    try:
+        yield
+    except SystemExit as stop:
+        raise UserError(
+            f"Training was stopped from outside in phase '{phase.name}'. "
+            "The last whole epoch is kept: give the same command again, it goes on from there."
+        ) from stop
 
 
 @contextmanager
