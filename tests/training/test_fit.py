@@ -212,3 +212,28 @@ def test_it_learns(tmp_path):
     _, history = train(tmp_path, dropout=0.0, freeze="none", head_epochs=6, epochs=4, patience=9)
     assert history["val_auroc"].max() == 1.0
     assert history["train_loss"].iloc[5] < 0.5 * math.log(2)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (SystemExit(), "stopped from outside in phase 'head'.*the same command again"),
+        (RuntimeError("DefaultCPUAllocator: not enough memory"), "Out of memory with training.batch_size=8"),
+    ],
+)
+def test_a_stop_and_a_lack_of_memory_end_in_a_sentence(tmp_path, monkeypatch, error, message):
+    def stopped(*_, **__):
+        raise error
+
+    monkeypatch.setattr("lightning.Trainer.fit", stopped)
+    with pytest.raises(UserError, match=message):
+        train(tmp_path)
+
+
+def test_other_errors_pass_as_they_are(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr("lightning.Trainer.fit", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train(tmp_path)
