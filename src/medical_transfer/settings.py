@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from kedro.config import OmegaConfigLoader
 
 from medical_transfer.hooks.guards import Guards
 from medical_transfer.hooks.one_run import OneRun
 from medical_transfer.hooks.timing import Timing
 from medical_transfer.hooks.tracking import Tracking
+from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import UserError
-
-PROJECT = Path(__file__).parents[2]
 
 
 def in_project(path: str | None) -> str:

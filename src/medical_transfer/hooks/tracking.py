@@ -185,12 +185,10 @@ def _files(catalog: DataCatalog, name: str) -> list[Path]:
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
     """Runs that begin at the same time on a new sqlite file make its tables and the experiment one after the other."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///"):
+    if not uri.startswith(SQLITE):
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    with FileLock(f"{uri.removeprefix(SQLITE)}.lock"):
         yield
 
 
@@ -201,9 +199,9 @@ def _allowed(name: str) -> str:
 
 def _absolute(uri: str) -> str:
     """A sqlite file or a folder stands relative to the project; any other address is left alone."""
-    scheme, sqlite, path = uri.partition("sqlite:///")
+    scheme, sqlite, path = uri.partition(SQLITE)
     if sqlite and not scheme:
-        return f"sqlite:///{PROJECT / path}"
+        return f"{SQLITE}{PROJECT / path}"
     return uri if "://" in uri else (PROJECT / uri).as_uri()
 
 

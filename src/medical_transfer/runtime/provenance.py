@@ -32,7 +32,7 @@ def command_line() -> str:
     """The command that started this process, as it can be typed again."""
     program = Path(sys.argv[0])
     name = "python -m medical_transfer" if program.name == "__main__.py" else program.name
-    return shlex.join([name, *sys.argv[1:]]).replace("'python -m medical_transfer'", "python -m medical_transfer")
+    return f"{name} {shlex.join(sys.argv[1:])}".strip()
 
 
 def lock_hash() -> str | None:
