@@ -193,8 +193,8 @@ def test_own_checkpoint_that_does_not_fit(tmp_path, donor, facts, words):
 def test_own_graph_gives_frozen_features_only(tmp_path):
     backbones = own(tmp_path / "x.onnx", architecture="onnx", output="pooled")
     source = find_source("mine", backbones)
-    assert source.weights.output == "pooled"
-    with pytest.raises(UserError, match="cannot be fine-tuned"):
+    assert (source.weights.output, source.trainable) == ("pooled", False)
+    with pytest.raises(UserError, match="exists only as an ONNX graph: it gives frozen features"):
         build_mine(backbones)
 
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import asdict
 
 import pytest
 import torch
+from graphs import SIDE, Tiny, export
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from medical_transfer.models.card import ModelCard, read_card
 from medical_transfer.models.checkpoint import load_checkpoint, save_checkpoint
+from medical_transfer.models.classifier import build_classifier
 from medical_transfer.models.freezing import freeze
+from medical_transfer.models.graph_trunk import read_graph
 from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.models.weights import Graph
 from medical_transfer.runtime.files import sha256_of
 from medical_transfer.types import UserError
 
@@ -62,7 +67,7 @@ def test_two_files_and_nothing_temporary(saved):
     facts = json.loads((folder / "model.json").read_text())
     assert facts["classes"] == ["no", "unsure", "yes"]
     assert facts["preprocessing"]["mean"] == [0.485, 0.456, 0.406]
-    assert set(facts["versions"]) == {"medical_transfer", "torch", "torchvision", "timm"}
+    assert set(facts["versions"]) == {"medical_transfer", "torch", "torchvision", "timm", "onnxruntime"}
 
 
 def test_the_same_model_gives_the_same_bytes(saved, tmp_path_factory, classifier_of):
@@ -181,3 +186,74 @@ def test_a_card_of_another_network_is_not_saved(tmp_path, classifier_of):
     with pytest.raises(ValueError, match="timm/resnet18"):
         save_checkpoint(tmp_path, classifier_of(), card(architecture="timm/resnet18"))
     assert not list(tmp_path.iterdir())
+
+
+# --- a trunk that is a graph ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def graph_saved(tmp_path):
+    """A saved model on a graph whose file is gone, what it gave before, and its card."""
+    file = export(Tiny(), tmp_path / "tiny.onnx")
+    trunk = read_graph(Graph(path=file, output="pooled"), side=SIDE)
+    model = build_classifier(trunk, Preprocessing(size=SIDE), head="linear", dropout=0.2, classes=3, seed=1).eval()
+    images = torch.rand(5, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    model.standardise.fit(model.features(images))
+    written = save_checkpoint(tmp_path / "model", model, card(architecture="onnx"))
+    content = file.read_bytes()
+    file.unlink()
+    with torch.no_grad():
+        return tmp_path / "model", images, model(images), written, content
+
+
+def test_a_graph_travels_inside_the_model(graph_saved):
+    folder, images, before, written, content = graph_saved
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
+    assert (written.architecture, written.graph_output) == ("onnx", "pooled")
+    loaded, found = load_checkpoint(folder)
+    assert found == written
+    assert loaded.trunk.graph.numpy().tobytes() == content
+    with torch.no_grad():
+        assert torch.equal(loaded(images), before)
+        assert torch.equal(copy.deepcopy(loaded)(images), before)
+    assert save_checkpoint(folder / "again", loaded, found).sha256 == written.sha256
+
+
+def test_a_tampered_graph_is_refused(graph_saved):
+    folder, _, _, written, content = graph_saved
+    path = folder / "model.safetensors"
+    tensors, whole = load_file(path), path.read_bytes()
+    at = whole.index(content) + len(content) // 2
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(UserError, match="sha256"):
+        load_checkpoint(folder)
+
+    def resaved(**changed):
+        kept = {name: tensor for name, tensor in (tensors | changed).items() if tensor is not None}
+        save_file(kept, path)
+        (folder / "model.json").write_text(written.model_copy(update={"sha256": sha256_of(path)}).model_dump_json())
+        with pytest.raises(UserError) as error:
+            load_checkpoint(folder)
+        return str(error.value)
+
+    bytes_of = {"trunk.graph": torch.zeros(9, dtype=torch.uint8)}
+    assert "The graph of a source that does not exist here is no readable ONNX graph" in resaved(**bytes_of)
+    assert "found graph_output 'pooled' and no tensor trunk.graph" in resaved(**{"trunk.graph": None})
+    assert "extra is not expected" in resaved(extra=torch.zeros(1))
+
+
+def test_an_edited_card_of_a_graph_is_refused(graph_saved):
+    folder, _, _, written, _ = graph_saved
+    for change, words in (
+        ({"graph_output": None}, "found graph_output None and tensor trunk.graph of bytes"),
+        ({"graph_output": "logits"}, "no output 'logits': its outputs are pooled, maps"),
+        ({"graph_output": "maps"}, "expected one vector"),
+        ({"architecture": "timm/resnet18"}, "conv1.weight is missing"),
+    ):
+        (folder / "model.json").write_text(written.model_copy(update=change).model_dump_json())
+        with pytest.raises(UserError, match=words):
+            load_checkpoint(folder)
+
+
+def test_the_card_of_a_trained_network_names_no_output(saved):
+    assert saved[2].graph_output is None

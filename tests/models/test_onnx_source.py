@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from medical_transfer.config.backbones import Backbones
-from medical_transfer.models.backbones import find_source
 from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.freezing import freeze
-from medical_transfer.models.onnx_source import export_trunk, onnx_session, open_graph, run
+from medical_transfer.models.onnx_source import export_trunk, graph_session, onnx_session, run
 from medical_transfer.models.preprocessing import Preprocessing
-from medical_transfer.models.weights import Graph
 from medical_transfer.types import UserError
 
 
@@ -63,24 +58,11 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path):
     path.write_bytes(b"not a graph")
     with pytest.raises(UserError, match="no readable ONNX graph"):
         onnx_session(path, threads=1)
-    with pytest.raises(UserError, match="sha256"):
-        open_graph(Graph(path=path, sha256="0" * 64), threads=1)
+    with pytest.raises(UserError, match="What was saved is no readable ONNX graph"):
+        graph_session(b"not a graph", origin="What was saved", threads=1)
 
 
-def test_an_output_that_does_not_exist_lists_those_that_do(trunk_of, tmp_path):
+def test_a_graph_from_its_bytes_is_the_one_from_its_file(trunk_of, tmp_path, images):
     path = export_trunk(trunk_of(), size=32, path=tmp_path / "trunk.onnx")
-    with pytest.raises(UserError, match="its outputs are features"):
-        open_graph(Graph(path=path, output="logits"), threads=1)
-
-
-@pytest.mark.shared
-def test_the_controlled_pair_of_graphs(shared_weights: Path):
-    images = np.random.default_rng(0).random((2, 3, 224, 224), dtype=np.float32)
-    features = []
-    for name in ("shufflenetv2_x0_5_coco", "shufflenetv2_x0_5_imagenet"):
-        source = find_source(name, Backbones(weights_root=shared_weights))
-        assert not source.trainable
-        session = open_graph(source.weights, threads=1)
-        features.append(run(session, images, output=source.weights.output))
-    assert features[0].shape == features[1].shape == (2, 192)
-    assert not np.allclose(*features)
+    found = run(graph_session(path.read_bytes(), origin="x", threads=1), images.numpy())
+    np.testing.assert_array_equal(found, run(onnx_session(path, threads=1), images.numpy()))

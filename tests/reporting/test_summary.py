@@ -109,3 +109,11 @@ def test_untrained_is_what_the_source_says_not_its_name(told: dict[str, Any]) ->
     assert "untrained" not in " ".join(cautions(**told))
     del rows["random"]["untrained"]  # a table of an earlier version
     assert summary_sentences(**told, card=card)[0].startswith("The pretrained network random_crops was")
+
+
+def test_a_trunk_that_did_not_learn_is_said_to_have_been_kept(told: dict[str, Any]) -> None:
+    told["card"]["parameters"][0]["trainable"] = 0
+    assert summary_sentences(**told)[0] == (
+        "The pretrained network lite0, which had learned from ImageNet, was kept as it is: only a new last part was "
+        "trained on these images to tell “yes” (positive) from “no” (negative)."
+    )

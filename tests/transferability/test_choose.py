@@ -51,8 +51,15 @@ def test_equal_folds_go_to_the_cheaper():
 
 def test_a_graph_competes_only_where_all_is_frozen():
     graph = Candidate("graph", (0.98, 0.99, 1.0), parameters=10, trainable=False)
-    assert choose([BEST, graph], all_frozen=False).name == "best"
-    assert choose([BEST, graph], all_frozen=True).name == "graph"
+    left_out = choose([BEST, graph], all_frozen=False)
+    assert left_out.name == "best"
+    assert left_out.why.endswith("graph (0.9900) exists only as a graph and competes with model.freeze=all only.")
+    built = choose([BEST, graph], all_frozen=True)
+    assert built.name == "graph"
+    assert "only as a graph" not in built.why
+    assert choose([BEST, graph], all_frozen=True, chosen="graph").name == "graph"
+    worse = Candidate("graph", CLEARLY_WORSE.fold_aurocs, trainable=False)
+    assert "only as a graph" not in choose([BEST, worse], all_frozen=False).why
 
 
 def test_the_control_is_never_taken_for_its_price_but_spoken_of():
@@ -86,9 +93,11 @@ def test_refuses():
     graph = Candidate("graph", (0.9, 0.9), trainable=False)
     with pytest.raises(UserError, match="is 'other'; the sources are best, graph"):
         choose([BEST, graph], all_frozen=False, chosen="other")
-    with pytest.raises(UserError, match="'graph', which gives frozen features only"):
+    with pytest.raises(
+        UserError, match=r"'graph', which exists only as a graph .* set model\.freeze=all or name another"
+    ):
         choose([BEST, graph], all_frozen=False, chosen="graph")
-    with pytest.raises(UserError, match="No source can be trained"):
+    with pytest.raises(UserError, match=r"All sources \(graph\) exist only as graphs .* set model\.freeze=all or add"):
         choose([graph], all_frozen=False)
     with pytest.raises(ValueError, match="different folds"):
         choose([BEST, Candidate("short", (0.9, 0.9))], all_frozen=False)

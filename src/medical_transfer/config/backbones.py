@@ -18,7 +18,7 @@ class OwnSource(Block):
     path: Path
     """A `.safetensors` file, a torch file that holds nothing but tensors, or an `.onnx` graph."""
     architecture: str
-    """`torchvision/<name>` or `timm/<name>`; `onnx` for a graph, which gives frozen features only."""
+    """`torchvision/<name>` or `timm/<name>`; `onnx` for a graph, which is built with `model.freeze=all` only."""
     classes: int | None = Field(default=1000, ge=1)
     """Outputs of the checkpoint's own last layer; null: the file ends before the last layer."""
     match: Literal["names", "order"] = "names"
@@ -44,7 +44,7 @@ class OwnSource(Block):
     source_accuracy: float | None = Field(default=None, ge=0, le=1)
     """Accuracy on its own task, if known."""
     output: str = "features"
-    """Of an ONNX graph: the output that holds the features (images, features)."""
+    """Of an ONNX graph: the output that holds the features, one vector per image."""
 
     @field_validator("std")
     @classmethod

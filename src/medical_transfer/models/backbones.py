@@ -23,7 +23,7 @@ from medical_transfer.types import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-    from medical_transfer.models.stages import Trunk
+    from medical_transfer.models.trunk import AnyTrunk
 
 _LITE = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic")
 _TORCHVISION_LICENCE = "BSD-3-Clause (torchvision); ImageNet's terms for the weights"
@@ -177,8 +177,8 @@ def build_network(source: Source, *, backbones: Backbones, packages_folder: Path
     weights = source.weights
     if isinstance(weights, Graph):
         raise UserError(
-            f"Source {source.name} exists only as an ONNX graph: its frozen features can be scored and probed, "
-            "but it cannot be fine-tuned. Choose another source for training."
+            f"Source {source.name} exists only as an ONNX graph: it gives frozen features and has no head of its own. "
+            "Name another source."
         )
     if isinstance(weights, Untrained):
         seed = derive_seed(0, weights.stream)
@@ -190,12 +190,16 @@ def build_network(source: Source, *, backbones: Backbones, packages_folder: Path
     return network
 
 
-def build_trunk(source: Source, *, backbones: Backbones, packages_folder: Path) -> Trunk:
+def build_trunk(source: Source, *, backbones: Backbones, packages_folder: Path) -> AnyTrunk:
     """Build a source with its weights and without its head, in eval mode.
 
     Raises:
-        UserError: as `build_network`.
+        UserError: where the weights are missing, damaged or do not fit.
     """
+    if isinstance(source.weights, Graph):
+        from medical_transfer.models.graph_trunk import read_graph  # noqa: PLC0415 - torch, onnxruntime
+
+        return read_graph(source.weights, side=source.preprocessing.size)
     from medical_transfer.models.architectures import behead  # noqa: PLC0415 - torch
     from medical_transfer.models.stages import Trunk  # noqa: PLC0415
 
@@ -211,7 +215,7 @@ def _own_source(name: str, entry: OwnSource) -> Source:
         prefix=entry.prefix,
         has_head=entry.classes is not None,
     )
-    if entry.architecture == "onnx":
+    if entry.architecture == Graph.architecture:
         weights = Graph(path=entry.path, sha256=entry.sha256, output=entry.output)
     return Source(
         name=name,

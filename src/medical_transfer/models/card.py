@@ -22,7 +22,7 @@ WEIGHTS_FILE = "model.safetensors"
 
 def current_versions() -> dict[str, str]:
     """Versions of this package and of the libraries that rebuild a network."""
-    libraries = {name: version(name) for name in ("torch", "torchvision", "timm")}
+    libraries = {name: version(name) for name in ("torch", "torchvision", "timm", "onnxruntime")}
     return {"medical_transfer": medical_transfer.__version__, **libraries}
 
 
@@ -36,7 +36,7 @@ class ModelCard(Block):
     source_fingerprint: str
     """What identifies the source's tensors."""
     architecture: str
-    """Name that rebuilds the trunk without the source's weights."""
+    """Name that rebuilds the trunk without the source's weights; `onnx` where it is a graph."""
     head: str
     dropout: float = Field(ge=0, lt=1)
     classes: tuple[str, ...] = Field(min_length=2)
@@ -63,6 +63,9 @@ class ModelCard(Block):
     """Phase of training -> number and memory format that it ran in."""
     versions: dict[str, str] = Field(default_factory=current_versions)
     """Versions of this package and of the libraries that rebuild the network."""
+    graph_output: str | None = None
+    """Of a trunk that is an ONNX graph (architecture `onnx`; its bytes are among the tensors): the output that holds
+    the features. Filled in when the model is saved."""
     sha256: str = ""
     """Checksum of the tensors' file; filled in when the model is saved."""
 

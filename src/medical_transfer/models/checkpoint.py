@@ -1,20 +1,31 @@
-"""A trained model as two files: tensors in safetensors and a card in JSON. Nothing in it is ever unpickled."""
+"""A trained model as two files: tensors in safetensors and a card in JSON. Nothing in it is ever unpickled.
+
+A trunk that is an ONNX graph lies among the tensors, as bytes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from medical_transfer.models.architectures import behead, build_architecture
 from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
 from medical_transfer.models.classifier import Classifier, build_classifier
+from medical_transfer.models.graph_trunk import GraphTrunk
 from medical_transfer.models.stages import Trunk
 from medical_transfer.models.state_fit import fit_state
+from medical_transfer.models.trunk import AnyTrunk
 from medical_transfer.models.weight_files import read_tensors
-from medical_transfer.models.weights import checked
+from medical_transfer.models.weights import Graph, checked
 from medical_transfer.runtime.files import atomic_path, sha256_of, write_json
+from medical_transfer.types import UserError
+
+_GRAPH = "trunk.graph"
+"""Name of the tensor that holds a graph's bytes."""
 
 
 def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> ModelCard:
@@ -32,7 +43,7 @@ def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> Mo
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, temporary)
         checksum = sha256_of(temporary)
-    complete = card.model_copy(update={"sha256": checksum})
+    complete = card.model_copy(update={"sha256": checksum, "graph_output": classifier.trunk.graph_output})
     write_json(folder / CARD_FILE, complete.model_dump(mode="json"))
     return complete
 
@@ -46,18 +57,36 @@ def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
     """
     card = read_card(folder)
     path = checked(folder / WEIGHTS_FILE, card.sha256)
-    classifier = blank_classifier(card)
-    fit_state(classifier, read_tensors(path), origin=str(path))
+    tensors = read_tensors(path)
+    classifier = blank_classifier(card, tensors)
+    fit_state(classifier, tensors, origin=str(path))
     return classifier.eval(), card
 
 
-def blank_classifier(card: ModelCard) -> Classifier:
-    """Build the untrained network that a card describes.
+def blank_classifier(card: ModelCard, tensors: Mapping[str, Tensor]) -> Classifier:
+    """Build the untrained network that a card describes; of `tensors` only a graph is looked at.
 
     Raises:
-        UserError: where no such architecture or head exists here.
+        UserError: where no such architecture or head exists here, or the graph is missing.
     """
-    trunk = Trunk(card.architecture, behead(build_architecture(card.architecture)))
     return build_classifier(
-        trunk, card.preprocessing, head=card.head, dropout=card.dropout, classes=len(card.classes), seed=0
+        _blank_trunk(card, tensors),
+        card.preprocessing,
+        head=card.head,
+        dropout=card.dropout,
+        classes=len(card.classes),
+        seed=0,
     )
+
+
+def _blank_trunk(card: ModelCard, tensors: Mapping[str, Tensor]) -> AnyTrunk:
+    if card.architecture != Graph.architecture:
+        return Trunk(card.architecture, behead(build_architecture(card.architecture)))
+    graph, output = tensors.get(_GRAPH), card.graph_output
+    if graph is None or graph.dtype != torch.uint8 or output is None:
+        found = f"graph_output {output!r} and {'no ' if graph is None else ''}tensor {_GRAPH} of bytes"
+        raise UserError(
+            f"The model of {card.source} is said to be a graph, expected its bytes and the name of an output, found "
+            f"{found}: was the card or the file edited? Train it again."
+        )
+    return GraphTrunk(graph, output=output, side=card.preprocessing.size, origin=f"The graph of {card.source}")

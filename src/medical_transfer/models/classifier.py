@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from medical_transfer.models.heads import build_head
 from medical_transfer.models.preprocessing import Preprocessing
-from medical_transfer.models.stages import Trunk
+from medical_transfer.models.trunk import AnyTrunk
 
 
 class Normalise(nn.Module):
@@ -59,7 +59,7 @@ class Standardise(nn.Module):
 class Classifier(nn.Module):
     """A trunk with a head of its own, and features of one scale between them; its last stage is the head."""
 
-    def __init__(self, trunk: Trunk, head: nn.Module, preprocessing: Preprocessing) -> None:
+    def __init__(self, trunk: AnyTrunk, head: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.normalise = Normalise(preprocessing)
         self.trunk = trunk
@@ -83,7 +83,7 @@ class Classifier(nn.Module):
 
 
 def build_classifier(
-    trunk: Trunk, preprocessing: Preprocessing, *, head: str, dropout: float, classes: int, seed: int
+    trunk: AnyTrunk, preprocessing: Preprocessing, *, head: str, dropout: float, classes: int, seed: int
 ) -> Classifier:
     """Put a new head on a trunk; only the head's initial weights are random, from `seed`."""
     new_head = build_head(head, feature_dim=trunk.feature_dim, classes=classes, dropout=dropout, seed=seed)

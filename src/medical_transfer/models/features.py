@@ -18,12 +18,8 @@ from medical_transfer.config.backbones import Backbones
 from medical_transfer.data.augment import POLICIES
 from medical_transfer.models.backbones import build_trunk
 from medical_transfer.models.classifier import Classifier, Normalise
-from medical_transfer.models.onnx_source import open_graph
-from medical_transfer.models.onnx_source import run as run_graph
 from medical_transfer.models.runner import CHUNK, Runner, as_images, fast_runner, in_chunks
 from medical_transfer.models.source import Source
-from medical_transfer.models.weights import Graph
-from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.files import take_space
 from medical_transfer.runtime.progress import progress
 from medical_transfer.runtime.seeds import derive_seed
@@ -123,10 +119,6 @@ def _new_map(path: Path, n: int, example: NDArray[np.float32]) -> NDArray[np.flo
 
 
 def _source_runner(source: Source, *, size: int, backbones: Backbones, packages_folder: Path) -> Runner:
-    normalise = Normalise(source.preprocessing)
-    weights = source.weights
-    if isinstance(weights, Graph):
-        session, output = open_graph(weights, threads=cores()), weights.output
-        return lambda images: (run_graph(session, normalise(images).numpy(), output=output),)
     trunk = build_trunk(source, backbones=backbones, packages_folder=packages_folder)
-    return fast_runner(nn.Sequential(normalise, trunk).eval(), outputs=("features",), size=size)
+    module = nn.Sequential(Normalise(source.preprocessing), trunk).eval()
+    return fast_runner(module, outputs=("features",), size=size)

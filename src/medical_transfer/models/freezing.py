@@ -12,7 +12,7 @@ from typing import Literal, TypedDict
 from torch import nn
 
 from medical_transfer.models.classifier import Classifier
-from medical_transfer.models.stages import Trunk
+from medical_transfer.models.trunk import AnyTrunk
 from medical_transfer.types import UserError
 
 Strategy = Literal["all", "partial", "none"]
@@ -26,13 +26,18 @@ class ParameterRow(TypedDict):
     total: int
 
 
-def cut_of(trunk: Trunk, strategy: Strategy, trainable_stages: int) -> int:
+def cut_of(trunk: AnyTrunk, strategy: Strategy, trainable_stages: int) -> int:
     """Number of frozen stages: all of them, all but the last `trainable_stages`, or none.
 
     Raises:
-        UserError: where `partial` would freeze nothing.
+        UserError: where `partial` would freeze nothing, or something of a trunk that cannot learn is to learn.
     """
     stages = len(trunk.stage_names)
+    if strategy != "all" and not trunk.learns:
+        raise UserError(
+            f"model.freeze is {strategy}, but this source exists only as a graph, of which nothing can learn: "
+            "set model.freeze=all or name another source in transferability.chosen."
+        )
     if strategy == "partial" and trainable_stages >= stages:
         raise UserError(
             f"model.trainable_stages={trainable_stages} leaves nothing frozen: {trunk.architecture} has {stages} "
@@ -47,7 +52,7 @@ def freeze(classifier: Classifier, strategy: Strategy, trainable_stages: int) ->
     The chapter's `partial` (its `layer4` and the head of a ResNet) is `trainable_stages=1`.
 
     Raises:
-        UserError: where `partial` would freeze nothing.
+        UserError: as `cut_of`.
     """
     cut = cut_of(classifier.trunk, strategy, trainable_stages)
     freeze_below(classifier, cut)
@@ -68,11 +73,14 @@ def freeze_below(classifier: Classifier, cut: int) -> None:
 def parameter_table(classifier: Classifier) -> list[ParameterRow]:
     """Trainable and total parameters of each stage, from the stem to the head."""
     trunk = classifier.trunk
-    rows = [_row(name, trunk.stage_parameters(index).values()) for index, name in enumerate(trunk.stage_names)]
-    return [*rows, _row("head", classifier.head.parameters())]
+    rows = [
+        _row(name, trunk.stage_parameters(index).values(), trunk.stage_size(index))
+        for index, name in enumerate(trunk.stage_names)
+    ]
+    head = list(classifier.head.parameters())
+    return [*rows, _row("head", head, sum(parameter.numel() for parameter in head))]
 
 
-def _row(stage: str, parameters: Iterable[nn.Parameter]) -> ParameterRow:
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in parameters]
-    trainable = sum(size for size, learns in sizes if learns)
-    return ParameterRow(stage=stage, trainable=trainable, total=sum(size for size, _ in sizes))
+def _row(stage: str, parameters: Iterable[nn.Parameter], total: int) -> ParameterRow:
+    trainable = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    return ParameterRow(stage=stage, trainable=trainable, total=total)

@@ -1,4 +1,4 @@
-"""ONNX: a trunk exported for fast frozen features on a CPU, and sources that exist only as a graph.
+"""ONNX: a network exported for fast frozen features on a CPU, and graphs opened and run.
 
 Shapes: images (N, 3, S, S) float32, features (N, D) float32; N is free, S is fixed by an export.
 """
@@ -16,12 +16,22 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from torch import nn
 from torch.jit._trace import TracerWarning
 
-from medical_transfer.models.weights import Graph, checked
+from medical_transfer.models.weights import checked
 from medical_transfer.runtime.files import atomic_path
 from medical_transfer.types import UserError
 
 INPUT, OUTPUT = "images", "features"
 OPSET = 17
+
+_NO_GRAPH = (
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NotImplemented,
+    state.RuntimeException,
+)
+"""What ONNX Runtime raises on bytes that it cannot run (its errors have no common base)."""
 
 
 def export_trunk(module: nn.Module, *, size: int, path: Path, outputs: tuple[str, ...] = (OUTPUT,)) -> Path:
@@ -61,29 +71,27 @@ def onnx_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
     Raises:
         UserError: where the file is missing or no readable graph.
     """
+    return _session(str(checked(path, None)), origin=str(path), threads=threads)
+
+
+def graph_session(content: bytes, *, origin: str, threads: int) -> onnxruntime.InferenceSession:
+    """Open a graph from its bytes; `origin` is what an error calls it.
+
+    Raises:
+        UserError: where the bytes are no readable graph.
+    """
+    return _session(content, origin=origin, threads=threads)
+
+
+def _session(graph: str | bytes, *, origin: str, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: hints about folded constants are of no use to anyone
+    options.log_severity_level = 4  # what fails is raised; hints about folded constants are of no use to anyone
     try:
-        return onnxruntime.InferenceSession(
-            str(checked(path, None)), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except (state.Fail, state.InvalidGraph, state.InvalidProtobuf, state.NotImplemented) as error:
-        raise UserError(f"{path} is no readable ONNX graph ({error}): export or fetch it again.") from error
-
-
-def open_graph(graph: Graph, *, threads: int) -> onnxruntime.InferenceSession:
-    """Open a source that exists only as a graph, after checking its checksum and its output.
-
-    Raises:
-        UserError: where the file is missing, another one, no graph, or has no output of that name.
-    """
-    session = onnx_session(checked(graph.path, graph.sha256), threads=threads)
-    outputs = [output.name for output in session.get_outputs()]
-    if graph.output not in outputs:
-        raise UserError(f"{graph.path} has no output {graph.output!r}: its outputs are {', '.join(outputs)}.")
-    return session
+        return onnxruntime.InferenceSession(graph, sess_options=options, providers=["CPUExecutionProvider"])
+    except _NO_GRAPH as error:
+        raise UserError(f"{origin} is no readable ONNX graph ({error}): export or fetch it again.") from error
 
 
 def run(

@@ -30,7 +30,7 @@ class Source:
 
     @property
     def trainable(self) -> bool:
-        """Whether it can be fine-tuned: a bare graph only gives frozen features."""
+        """Whether its trunk can be fine-tuned: a bare graph only gives frozen features (`model.freeze=all`)."""
         return not isinstance(self.weights, Graph)
 
     @property

@@ -1,8 +1,4 @@
-"""A trunk: a pretrained network without its head, as ordered stages that can be frozen, cut and cached at a cut.
-
-Shapes: images (N, 3, S, S), features (N, D). A cut is the index of a stage: 0 is before the first one, `len(stages)`
-after the last one, where the activation is the feature vector.
-"""
+"""A trunk of torch layers: a pretrained network without its head, divided into the stages of its plan."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ from typing import Self
 from torch import Tensor, nn
 
 from medical_transfer.models.stage_plan import StagePlan, plan_stages, run_part
-from medical_transfer.types import UserError
+from medical_transfer.models.trunk import AnyTrunk
 
 
-class Trunk(nn.Module):
+class Trunk(AnyTrunk):
     """A headless network with its stages; tensors keep the names that the network's own library gives them.
 
     The first `frozen_stages` stages stay in eval mode whatever `train()` says, so that neither their batch norm
@@ -23,12 +19,9 @@ class Trunk(nn.Module):
     """
 
     def __init__(self, architecture: str, network: nn.Module) -> None:
-        super().__init__()
-        self.architecture = architecture
+        super().__init__(architecture)
         self.plan: StagePlan = plan_stages(architecture)
         self.network = network
-        self.frozen_stages = 0
-        self.frozen_statistics = False
 
     @property
     def stage_names(self) -> tuple[str, ...]:
@@ -45,34 +38,16 @@ class Trunk(nn.Module):
         """Whether the stages can be run one after the other."""
         return self.plan.cuttable
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Features (N, D) of normalised images (N, 3, S, S)."""
-        return self.run(x, 0, len(self.plan.stages))
+    def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
+        """Parameters of one stage by name."""
+        return {name: self.network.get_parameter(name) for name in self.plan.stages[index].parameters}
 
-    def forward_until(self, x: Tensor, cut: int) -> Tensor:
-        """Activation before stage `cut`: what a cache keeps of a frozen part.
+    def stage_size(self, index: int) -> int:
+        """Number of parameters of one stage."""
+        return sum(parameter.numel() for parameter in self.stage_parameters(index).values())
 
-        Raises:
-            UserError: where the network has no such cut.
-        """
-        return self.run(x, 0, cut)
-
-    def forward_from(self, activation: Tensor, cut: int) -> Tensor:
-        """Features (N, D) from the activation before stage `cut`.
-
-        Raises:
-            UserError: where the network has no such cut.
-        """
-        return self.run(activation, cut, len(self.plan.stages))
-
-    def run(self, activation: Tensor, first: int, last: int) -> Tensor:
-        """From the activation before stage `first` to the one before stage `last`.
-
-        Raises:
-            UserError: where the network has no such cut.
-        """
-        self._check(first)
-        self._check(last)
+    def run_stages(self, activation: Tensor, first: int, last: int) -> Tensor:
+        """The parts of the stages one after the other, or the whole network where it cannot be cut."""
         if not self.cuttable and first < last:
             features: Tensor = self.network(activation)
             return features
@@ -80,10 +55,6 @@ class Trunk(nn.Module):
             for part in stage.parts:
                 activation = run_part(self.network, part, activation)
         return activation
-
-    def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
-        """Parameters of one stage by name."""
-        return {name: self.network.get_parameter(name) for name in self.plan.stages[index].parameters}
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
         """Set the mode of the stages that are not frozen; frozen ones go to eval mode."""
@@ -101,13 +72,3 @@ class Trunk(nn.Module):
 
     def _modules_of(self, parts: tuple[str, ...]) -> list[nn.Module]:
         return [self.network.get_submodule(part) for part in parts if not part.endswith("()")]
-
-    def _check(self, cut: int) -> None:
-        last = len(self.plan.stages)
-        if not 0 <= cut <= last:
-            raise UserError(f"Cut {cut} does not exist: {self.architecture} has {last} stages, so cuts 0 to {last}.")
-        if not self.cuttable and 0 < cut < last:
-            raise UserError(
-                f"{self.architecture} runs only as a whole and cannot be cut before stage {cut}: "
-                f"freeze nothing of it or all of it where activations are cached, or choose another source."
-            )

@@ -76,6 +76,8 @@ class Untrained:
 class Graph:
     """A source that exists only as an ONNX graph: frozen features at a named output."""
 
+    architecture: ClassVar[str] = "onnx"
+    """Stands where other sources and models name the network that rebuilds them."""
     path: Path
     sha256: str | None = None
     output: str = "features"

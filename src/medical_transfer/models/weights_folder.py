@@ -51,7 +51,7 @@ def _source(folder: Path, entry: dict[str, Any]) -> Source:
         raise UserError(f"{folder / INDEX} names {entry['file']!r}: expected a file in the folder itself.")
     path, sha256 = folder / file, entry["sha256"]
     if file.suffix == ".onnx":
-        architecture, classes = "onnx", 0
+        architecture, classes = Graph.architecture, 0
         weights: Graph | TensorFile = Graph(path=path, sha256=sha256)
     else:
         architecture, classes = _architecture(entry["architecture"], path)

@@ -76,7 +76,14 @@ def _what(measured: Measured, transferability: Mapping[str, Any] | None, card: M
         task = f"to tell “{measured.positive}” (positive) from “{measured.negative}” (negative)"
     else:
         task = f"to tell apart {len(measured.classes)} classes: {_listed([f'“{name}”' for name in measured.classes])}"
+    if _only_the_head_learned(card):
+        start += " was kept as it is: only a new last part"
     return f"{start} was trained on these images {task}."
+
+
+def _only_the_head_learned(card: Mapping[str, Any]) -> bool:
+    stages = [row for row in card.get("parameters") or [] if row["stage"] != "head"]
+    return bool(stages) and not any(row["trainable"] for row in stages)
 
 
 def _facts_of(source: str, transferability: Mapping[str, Any] | None) -> Mapping[str, Any]:

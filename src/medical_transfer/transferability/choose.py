@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ class Candidate:
     parameters: int | None = None
     """Number of parameters, the measure of cost; null counts as the most expensive."""
     trainable: bool = True
-    """False: only a graph, good for frozen features."""
+    """False: only a graph, good for frozen features (`model.freeze=all`)."""
     control: bool = False
     """The untrained network: it shows the floor, and is taken only if it is named or alone."""
 
@@ -52,14 +52,13 @@ def choose(candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | N
         chosen: take this source whatever the scores say (`transferability.chosen`).
 
     Raises:
-        UserError: `chosen` is unknown or not admissible, or no source is admissible.
+        UserError: as `check_choice`.
         ValueError: sources were probed on different numbers of folds.
     """
-    admissible = [candidate for candidate in candidates if candidate.trainable or all_frozen]
+    check_choice({each.name: each.trainable for each in candidates}, all_frozen=all_frozen, chosen=chosen)
     if chosen is not None:
-        return _named(chosen, candidates, admissible)
-    if not admissible:
-        raise UserError("No source can be trained: add a trainable one to transferability.sources.")
+        return Choice(chosen, f"{chosen} is named by transferability.chosen; the scores did not decide.")
+    admissible = [candidate for candidate in candidates if candidate.trainable or all_frozen]
     rivals = [candidate for candidate in admissible if not candidate.control] or admissible
     probed = [candidate for candidate in rivals if candidate.fold_aurocs]
     if not probed:
@@ -69,7 +68,36 @@ def choose(candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | N
     leader = max(probed, key=lambda candidate: candidate.auroc)
     others = [candidate for candidate in probed if candidate is not leader]
     taken = min([leader, *(rival for rival in others if _tied(leader, rival))], key=_cost)
-    return Choice(taken.name, _reason(taken, leader, others) + _against_controls(taken, admissible))
+    why = _reason(taken, leader, others) + _against_controls(taken, admissible)
+    return Choice(taken.name, why + _left_out(taken, candidates, admissible))
+
+
+def check_choice(trainable: Mapping[str, bool], *, all_frozen: bool, chosen: str | None) -> None:
+    """Refuse what cannot be chosen whatever the scores say: it can be known before they are computed.
+
+    Args:
+        trainable: name of each source -> whether more than its frozen features can be had.
+        all_frozen: nothing of the trunk is trained (`model.freeze=all`).
+        chosen: `transferability.chosen`.
+
+    Raises:
+        UserError: `chosen` is unknown or not admissible, or no source is admissible.
+    """
+    if chosen is not None and chosen not in trainable:
+        names = ", ".join(trainable)
+        raise UserError(f"transferability.chosen is {chosen!r}; the sources are {names}: name one of them.")
+    if all_frozen:
+        return
+    if chosen is not None and not trainable[chosen]:
+        raise UserError(
+            f"transferability.chosen is {chosen!r}, which exists only as a graph and gives frozen features only: "
+            "set model.freeze=all or name another source."
+        )
+    if not any(trainable.values()):
+        raise UserError(
+            f"All sources ({', '.join(trainable)}) exist only as graphs and give frozen features only: "
+            "set model.freeze=all or add a trainable one to transferability.sources."
+        )
 
 
 def standard_error(first: Candidate, second: Candidate) -> float:
@@ -102,18 +130,6 @@ def _cost(candidate: Candidate) -> tuple[float, float]:
     return (math.inf if candidate.parameters is None else candidate.parameters, -candidate.auroc)
 
 
-def _named(chosen: str, candidates: Sequence[Candidate], admissible: Sequence[Candidate]) -> Choice:
-    known = [candidate.name for candidate in candidates]
-    if chosen not in known:
-        raise UserError(f"transferability.chosen is {chosen!r}; the sources are {', '.join(known)}: name one of them.")
-    if chosen not in [candidate.name for candidate in admissible]:
-        raise UserError(
-            f"transferability.chosen is {chosen!r}, which gives frozen features only and cannot be trained: "
-            "name a trainable source."
-        )
-    return Choice(chosen, f"{chosen} is named by transferability.chosen; the scores did not decide.")
-
-
 def _reason(taken: Candidate, leader: Candidate, others: Sequence[Candidate]) -> str:
     lead = f"{leader.name} has the best cross-validated AUROC ({leader.auroc:.4f})"
     if not others:
@@ -139,3 +155,12 @@ def _against_controls(taken: Candidate, admissible: Sequence[Candidate]) -> str:
         return ""
     control = f"{level[0].name} ({level[0].auroc:.4f})"
     return f" The untrained control {control} does as well: no benefit of pretraining is shown."
+
+
+def _left_out(taken: Candidate, candidates: Sequence[Candidate], admissible: Sequence[Candidate]) -> str:
+    """A word on the graph that did better and could not compete."""
+    better = [each for each in candidates if each not in admissible and each.fold_aurocs and each.auroc > taken.auroc]
+    if not better:
+        return ""
+    best = max(better, key=lambda candidate: candidate.auroc)
+    return f" {best.name} ({best.auroc:.4f}) exists only as a graph and competes with model.freeze=all only."

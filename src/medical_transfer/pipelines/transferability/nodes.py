@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Run
 from medical_transfer.config.folders import Folders
+from medical_transfer.config.model import Model
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
@@ -22,17 +23,33 @@ from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
 
+SCORE_MODULES = (
+    "medical_transfer.transferability",
+    "medical_transfer.pipelines.transferability.scoring",
+    "medical_transfer.models",
+    "medical_transfer.data.dataset",
+)
+
 
 def score_sources(
     manifest: pd.DataFrame,
     image_cache: ImageCache,
     transferability: Transferability,
+    model: Model,
     backbones: Backbones,
     folders: Folders,
     run: Run,
 ) -> dict[str, Any]:
-    """Score all sources on the training images and choose the one to build."""
+    """Score all sources on the training images and choose the one to build.
+
+    What may learn and which source is named decide the choice alone: they are no part of the scores' key.
+    """
+    from medical_transfer.pipelines.transferability.scoring import Scoring, compare_sources, with_choice  # noqa: PLC0415
+    from medical_transfer.transferability.choose import check_choice  # noqa: PLC0415 - both bring scikit-learn
+
     sources = [find_source(name, backbones) for name in transferability.sources]
+    choosing: dict[str, Any] = {"all_frozen": model.freeze == "all", "chosen": transferability.chosen}
+    check_choice({source.name: source.trainable for source in sources}, **choosing)
     key = content_key(
         inputs={
             "cache": image_cache.key,
@@ -40,24 +57,16 @@ def score_sources(
             "sources": [source.identity for source in sources],
             "seed": run.seed,
         },
-        parameters=[transferability],
-        modules=[
-            "medical_transfer.transferability",
-            "medical_transfer.pipelines.transferability.scoring",
-            "medical_transfer.models",
-            "medical_transfer.data.dataset",
-        ],
+        parameters=[transferability.model_copy(update={"chosen": None})],
+        modules=SCORE_MODULES,
     )
 
     def compute(folder: Path) -> None:
-        from medical_transfer.pipelines.transferability.scoring import Scoring, compare_sources  # noqa: PLC0415
-
         rows = _at_most(labelled_rows(manifest, image_cache, "train"), transferability.max_images, run.seed)
         scoring = Scoring(rows, image_cache, transferability, backbones, folders, derive_seed(run.seed, "scores"))
-        write_json(folder / "transferability.json", compare_sources(scoring))
+        write_json(folder / "scores.json", compare_sources(scoring))
 
-    scored: dict[str, Any] = read_json(once(folders.scores, key, compute) / "transferability.json")
-    return scored
+    return with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing)
 
 
 def show_ranking(transferability_scores: dict[str, Any]) -> Figure:

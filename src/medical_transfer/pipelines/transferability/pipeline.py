@@ -9,7 +9,7 @@ from medical_transfer.pipelines.transferability import nodes
 
 def create_pipeline() -> Pipeline:
     """Training images and sources -> scores, ranking and choice."""
-    blocks = ["transferability", "backbones", "folders", "run"]
+    blocks = ["transferability", "model", "backbones", "folders", "run"]
     inputs = ["manifest", "image_cache", *(f"params:{block}" for block in blocks)]
     return Pipeline(
         [

@@ -1,4 +1,4 @@
-"""Features and scores of all sources on the training images, each computed once."""
+"""Features and scores of all sources on the training images, each computed once, and the choice that they give."""
 
 from __future__ import annotations
 
@@ -31,11 +31,14 @@ FEATURE_MODULES = tuple(
         "architectures",
         "classifier",
         "features",
+        "graph_facts",
+        "graph_trunk",
         "onnx_source",
         "runner",
         "stage_plan",
         "stages",
         "state_fit",
+        "trunk",
     )
 )
 """What shapes features; heads, freezing and cards do not."""
@@ -79,33 +82,38 @@ def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float3
 
 
 def compare_sources(scoring: Scoring) -> dict[str, Any]:
-    """Score every source and choose one: the content of `transferability.json`."""
+    """Score and rank every source: all of `transferability.json` but the choice."""
     sources = [find_source(name, scoring.backbones) for name in scoring.config.sources]
     features = {source.name: source_features(source, scoring) for source in sources}
     reference = features[CONTROL][0] if CONTROL in features else None
     scores = {
         source.name: score_source(_evidence(source, features[source.name][0], reference, scoring)) for source in sources
     }
-    candidates = [
-        Candidate(
-            name=source.name,
-            fold_aurocs=scores[source.name].fold_aurocs,
-            parameters=source.parameters,
-            trainable=source.trainable,
-            control=isinstance(source.weights, Untrained),
-        )
-        for source in sources
-    ]
-    # a source that is only a graph is scored, but no classifier is built on one yet: it never competes
-    choice = choose(candidates, all_frozen=False, chosen=scoring.config.chosen)
     return {
         "sources": [_row(source, *features[source.name], scores[source.name]) for source in sources],
         "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
-        "chosen": choice.name,
-        "reason": choice.why,
         "agreement": None,
         "images": len(scoring.rows),
     }
+
+
+def with_choice(scored: dict[str, Any], *, all_frozen: bool, chosen: str | None) -> dict[str, Any]:
+    """The content of `transferability.json`: what `compare_sources` gave, and the source that is built.
+
+    It is cheap and depends on what of the trunk may learn, so it is no part of the scores that are kept.
+    """
+    candidates = [
+        Candidate(
+            name=source["name"],
+            fold_aurocs=tuple(source["fold_aurocs"]),
+            parameters=source["parameters"],
+            trainable=source["trainable"],
+            control=source["untrained"],
+        )
+        for source in scored["sources"]
+    ]
+    choice = choose(candidates, all_frozen=all_frozen, chosen=chosen)
+    return {**scored, "chosen": choice.name, "reason": choice.why}
 
 
 def _evidence(
