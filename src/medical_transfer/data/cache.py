@@ -34,7 +34,7 @@ SHAPING = {"size", "fit", "sixteen_bit", "max_pixels", "classes", "group_pattern
 
 MODULES = tuple(
     f"medical_transfer.data.{name}"
-    for name in ("audit", "cache", "decode", "folders", "manifest", "npz", "readers", "tables")
+    for name in ("audit", "cache", "decode", "folders", "manifest", "npz", "readers", "tables", "zipped_arrays")
 )
 
 
@@ -115,7 +115,7 @@ def build_image_cache(
     Raises:
         UserError: the source of the images is not as expected (see the readers), or the disk is full.
     """
-    reader = open_reader(images, packages_folder, need_labels=need_labels)
+    reader = open_reader(images, packages_folder, need_labels=need_labels, scratch_folder=root)
     rows = manifest_rows(reader.find(), images, seed=seed, need_labels=need_labels)
     fingerprint = reader.fingerprint()
     key = content_key(

@@ -218,11 +218,16 @@ READERS: dict[str, type[PackagedReader | FolderReader | TableReader | NpzReader 
 """Kind of `config.images.Images` -> its reader."""
 
 
-def open_reader(images: Images, packages_folder: Path, *, need_labels: bool = True) -> Reader:
+def open_reader(
+    images: Images, packages_folder: Path, *, need_labels: bool = True, scratch_folder: Path | None = None
+) -> Reader:
     """The reader of `images.kind`; nothing is touched before its `find`.
 
-    `packages_folder` holds the wheels. Without `need_labels` (prediction) tables and archives may lack labels.
+    `packages_folder` holds the wheels; `scratch_folder` must be there and takes what is expanded while reading (null:
+    the system's place for such files). Without `need_labels` (prediction) tables and archives may lack labels.
     """
+    if images.kind == "npz":
+        return NpzReader(images, packages_folder, need_labels, scratch_folder)
     return READERS[images.kind](images, packages_folder, need_labels)
 
 
