@@ -178,7 +178,12 @@ class TableReader:
         return frame
 
     def _relative(self, path: str) -> str:
-        """One spelling per file: relative to the root where the file is named below it, else as given."""
+        """One spelling per file: relative to the root where the file is named below it, else as given.
+
+        A backslash separates folders, as Windows writes it, unless a file has it in its name.
+        """
+        if "\\" in path and path not in self._below and not os.path.lexists(self._root / path):
+            path = path.replace("\\", "/")
         place = Path(os.path.normpath(self._root / path))
         return place.relative_to(self._root).as_posix() if place.is_relative_to(self._root) else path
 
