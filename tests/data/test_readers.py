@@ -240,7 +240,7 @@ def test_a_table_keeps_its_rows_columns_and_what_it_does_not_name(tmp_path):
 
 def test_paths_as_windows_writes_them(tmp_path):
     put(tmp_path, {"sub/a.png": picture(), "sub/deep/b.png": picture(), "odd\\name.png": picture()})
-    rows = "path,label\nsub\\a.png,0\n.\\sub\\deep/b.png,0\nodd\\name.png,1\n..\\out.png,1\nsub\\gone.png,1\n"
+    rows = "path,label\nsub\\a.png,0\n.\\sub\\deep/b.png,0\n./odd\\name.png,1\n..\\out.png,1\nsub\\gone.png,1\n"
     reasons = audited(table(tmp_path, rows))["reason"]
     assert {path: None if pd.isna(reason) else reason for path, reason in reasons.items()} == {
         "sub/a.png": None,

@@ -182,10 +182,9 @@ class TableReader:
 
         A backslash separates folders, as Windows writes it, unless a file has it in its name.
         """
-        if "\\" in path and path not in self._below and not os.path.lexists(self._root / path):
-            path = path.replace("\\", "/")
         place = Path(os.path.normpath(self._root / path))
-        return place.relative_to(self._root).as_posix() if place.is_relative_to(self._root) else path
+        found = place.relative_to(self._root).as_posix() if place.is_relative_to(self._root) else path
+        return self._relative(found.replace("\\", "/")) if "\\" in found and found not in self._below else found
 
     def find(self) -> pd.DataFrame:
         """The table's rows in their order, then one row per file below the root that the table does not name."""
