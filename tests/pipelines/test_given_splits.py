@@ -56,9 +56,18 @@ def test_rows_that_a_limit_leaves_out_are_not_called_a_leak(mini_set: Path, tmp_
 
 def test_strict_mode_stops_instead(divided: Path, tmp_path: Path) -> None:
     given = parameters(divided, split={"strict": True})
-    with pytest.raises(UserError, match=r"2 groups stand in more than one given split.*split\.strict=false"):
+    example = r"Train/across/p000_0\.png in train and test/across/p000_1\.png in test"
+    with pytest.raises(
+        UserError, match=rf"2 groups stand in more than one given split.*{example}.*split\.strict=false"
+    ):
         run(tmp_path / "run", given, "ingestion", "split")
     assert not (tmp_path / "run/03_primary/manifest.parquet").exists()
+
+
+def test_a_class_that_a_given_split_lacks_is_known_before_training(divided: Path, tmp_path: Path) -> None:
+    shutil.rmtree(divided / "test/along")
+    with pytest.raises(UserError, match=r"\['along'\] have no image in split 'test' \(found {'across': [0-9]+}\)"):
+        run(tmp_path / "run", parameters(divided), "ingestion", "split")
 
 
 def test_a_report_on_given_groups_does_not_deny_them(divided: Path, tmp_path: Path) -> None:

@@ -38,7 +38,12 @@ def divide(
     manifest["split"] = pd.Series("excluded", index=audit.index, dtype="string")
     given_N = _words(audit["split"])[drawn]
     splits_n, reasons_n = assign_splits(
-        groups_N[drawn[usable]], _words(audit["label"])[drawn], given_N, split, generator(run.seed, "split")
+        groups_N[drawn[usable]],
+        _words(audit["label"])[drawn],
+        given_N,
+        split,
+        generator(run.seed, "split"),
+        paths_N=_words(audit["path"])[drawn],
     )
     manifest.loc[drawn, "split"] = splits_n
     manifest.loc[drawn, "reason"] = pd.array(reasons_n, dtype="string")
