@@ -124,6 +124,28 @@ def test_passed_over_rows_are_not_read_and_dropped_ones_are():
     assert (frame["split"] == "excluded").sum() == 26
 
 
+def test_the_same_bytes_under_two_labels_name_both_files_and_labels():
+    files = {"a/1": png(1), "b/2": png(2), "b/3": png(1), "a/4": png(2), "c/5": png(1), "a/6": png(1), "b/7": png(3)}
+    frame, pixels_NSS3 = run(MemoryReader(files | {"d/8": png(3)}), Images(size=16, classes={"d": None}))
+    told = dict(zip(frame["path"], frame["reason"], strict=True))
+    assert told["a/1"] == told["a/6"] == "labelled 'a', but the same bytes as b/3, labelled 'b'"
+    assert told["b/3"] == "labelled 'b', but the same bytes as a/1, labelled 'a'"
+    assert told["c/5"] == "labelled 'c', but the same bytes as a/1, labelled 'a'"
+    assert told["b/2"] == "labelled 'b', but the same bytes as a/4, labelled 'a'"
+    assert frame["status"].tolist() == ["quarantined"] * 6 + ["ok"] * 2  # a dropped class contradicts nobody
+    assert pixels_NSS3[:, 0, 0, 0].tolist() == [0] * 6 + [3] * 2
+
+
+def test_the_same_bytes_under_one_label_or_where_labels_do_not_matter_are_fine():
+    reader = MemoryReader({"a/1": png(1), "a/2": png(1), "b/3": png(2)})
+    assert (run(reader, Images(size=16))[0]["status"] == "ok").all()
+    rows = manifest_rows(found_frame(["1", "2"], ["a", "b"]), Images())
+    pixels_NSS3 = np.zeros((2, 16, 16, 3), np.uint8)
+    both = MemoryReader({"1": png(1), "2": png(1)})
+    frame = audit(rows, both, Images(size=16), pixels_NSS3, need_labels=False)
+    assert (frame["status"] == "ok").all()
+
+
 def test_own_columns_follow():
     reader = MemoryReader({"a/1": png(1)})
     rows = manifest_rows(reader.find().assign(age=61), Images())

@@ -239,7 +239,7 @@ def test_a_table_keeps_its_rows_columns_and_what_it_does_not_name(tmp_path):
 
 
 def test_paths_as_windows_writes_them(tmp_path):
-    put(tmp_path, {"sub/a.png": picture(), "sub/deep/b.png": picture(), "odd\\name.png": picture()})
+    put(tmp_path, {"sub/a.png": picture(), "sub/deep/b.png": picture(), "odd\\name.png": picture(side=21)})
     rows = "path,label\nsub\\a.png,0\n.\\sub\\deep/b.png,0\n./odd\\name.png,1\n..\\out.png,1\nsub\\gone.png,1\n"
     reasons = audited(table(tmp_path, rows))["reason"]
     assert {path: None if pd.isna(reason) else reason for path, reason in reasons.items()} == {
@@ -255,7 +255,7 @@ def test_one_path_with_two_labels_is_not_trusted(tmp_path):
     put(tmp_path, {"a.png": picture(), "b.png": picture()})
     frame = audited(table(tmp_path, "path,label\na.png,0\nb.png,0\na.png,1\n"))
     assert frame["status"].tolist() == ["quarantined", "ok", "quarantined"]
-    assert frame["reason"].iloc[0] == frame["reason"].iloc[2] == "duplicate path with different labels"
+    assert frame["reason"].iloc[0] == frame["reason"].iloc[2] == "duplicate path with different labels: '0', '1'"
 
 
 def test_parquet_and_csv_say_the_same(tmp_path):

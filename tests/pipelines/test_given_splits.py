@@ -54,6 +54,12 @@ def test_rows_that_a_limit_leaves_out_are_not_called_a_leak(mini_set: Path, tmp_
     assert (told["excluded"], told["passed_over"]) == (0, 67 - 40)
 
 
+def test_a_pattern_that_knows_only_some_patients_is_told(mini_set: Path, tmp_path: Path) -> None:
+    images = {"group_pattern": "p(0[0-9]+)_"}  # knows the 32 images of `across`, not the 32 of `along`
+    told = leakage(run(tmp_path, parameters(mini_set, images=images), "ingestion", "split"))
+    assert (told["images_with_given_group"], told["images_without_given_group"]) == (32, 32)
+
+
 def test_strict_mode_stops_instead(divided: Path, tmp_path: Path) -> None:
     given = parameters(divided, split={"strict": True})
     example = r"Train/across/p000_0\.png in train and test/across/p000_1\.png in test"

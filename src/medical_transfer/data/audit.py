@@ -21,8 +21,8 @@ from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.progress import progress
 from medical_transfer.types import AUDIT_COLUMNS
 
-UNREAD = frozenset((DUPLICATE, CONFLICT, BEYOND_LIMIT, NO_ROW, NO_PATH))
-"""Rows with these reasons are not read: nobody will use their pixels."""
+UNREAD = (DUPLICATE, CONFLICT, BEYOND_LIMIT, NO_ROW, NO_PATH)
+"""Rows whose reason begins so are not read: nobody will use their pixels."""
 
 AHEAD_PER_WORKER = 4
 """So many images per thread are under way at once; memory stays the same however many files there are."""
@@ -44,15 +44,23 @@ class Facts(NamedTuple):
 
 def will_be_read(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows the audit reads and decodes, shape (N,)."""
-    return ~rows["reason"].isin(list(UNREAD)).to_numpy(dtype=bool)
+    return ~rows["reason"].str.startswith(UNREAD, na=False).to_numpy(dtype=bool)
 
 
-def audit(found_rows: pd.DataFrame, reader: Reader, images: Images, pixels_NSS3: NDArray[np.uint8]) -> pd.DataFrame:
+def audit(
+    found_rows: pd.DataFrame,
+    reader: Reader,
+    images: Images,
+    pixels_NSS3: NDArray[np.uint8],
+    *,
+    need_labels: bool = True,
+) -> pd.DataFrame:
     """Read and decode the rows of `manifest_rows`; row i's pixels go to slot i of `pixels_NSS3`.
 
-    A file that cannot be read or decoded is quarantined with the reason, whatever was known before; other rows keep
-    their status and reason. Duplicate, unlisted and passed-over rows are not read: they have no facts, and their
-    slots stay as they are. Memory does not grow with N but for the rows themselves.
+    A file that cannot be read or decoded is quarantined with the reason, whatever was known before, and so (with
+    `need_labels`) are files of the same bytes and different labels; other rows keep their status and reason.
+    Duplicate, unlisted and passed-over rows are not read: they have no facts, and their slots stay as they are. Memory
+    does not grow with N but for the rows themselves.
 
     Returns:
         `types.AUDIT_COLUMNS`, then the rows' own columns, in the rows' order.
@@ -67,7 +75,10 @@ def audit(found_rows: pd.DataFrame, reader: Reader, images: Images, pixels_NSS3:
     results = in_order(examine, slots, workers=images.workers or cores())
     for slot, fact in zip(slots, progress(results, "Reading images", total=len(slots)), strict=True):
         facts[slot] = fact
-    return _with_facts(found_rows, facts)
+    frame = _with_facts(found_rows, facts)
+    if need_labels:
+        _quarantine_contradictions(frame, pixels_NSS3)
+    return frame
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
@@ -131,3 +142,15 @@ def _with_facts(rows: pd.DataFrame, facts: list[Facts]) -> pd.DataFrame:
     frame.loc[failure.notna(), "status"] = "quarantined"
     own = [column for column in rows.columns if column not in AUDIT_COLUMNS]
     return frame[[*AUDIT_COLUMNS, *own]]
+
+
+def _quarantine_contradictions(frame: pd.DataFrame, pixels_NSS3: NDArray[np.uint8]) -> None:
+    """Mark, in place, the used rows whose bytes stand under another label too; their slots become black."""
+    used = frame[(frame["status"] == "ok") & (frame["split"] != "excluded") & frame["label"].notna()]
+    labels_of_each = used.groupby("sha256")["label"].transform("nunique")
+    for _, same in used[labels_of_each > 1].groupby("sha256"):
+        for label, rows in same.groupby("label"):
+            other = same[same["label"] != label].iloc[0]
+            reason = f"labelled {label!r}, but the same bytes as {other['path']}, labelled {other['label']!r}"
+            frame.loc[rows.index, ["status", "reason"]] = ("quarantined", reason)
+            pixels_NSS3[frame.index.get_indexer(rows.index)] = 0

@@ -53,6 +53,8 @@ def divide(
         "excluded": shared,  # because of a leak; what images.limit and images.classes leave out is none
         "passed_over": report["excluded"] - shared,
         "given_groups": bool(audit.loc[usable, "group_id"].notna().any()),
+        "images_with_given_group": int(audit.loc[drawn, "group_id"].notna().sum()),
+        "images_without_given_group": int(audit.loc[drawn, "group_id"].isna().sum()),
     }
     return manifest, {**report, **told}
 
