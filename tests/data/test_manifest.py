@@ -14,7 +14,6 @@ from medical_transfer.data.tables import found_frame, text
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import FOUND_COLUMNS, UserError
 
-
 SLICES = PROJECT.parent / "shared/data/covid_ct_sarscov2_224.tar"
 
 
@@ -84,7 +83,7 @@ def test_blocks_are_neighbouring_numbers_of_one_series():
 
 @pytest.mark.shared
 def test_blocks_of_a_real_set_of_slices():
-    """1,252 and 1,229 slices, numbered from 1: blocks 0-24 ... 1250-1274 and 0-24 ... 1225-1249."""
+    """Numbers 1 to 1252, and 1 to 1230 with one left out: blocks 0-24 ... 1250-1274 and 0-24 ... 1225-1249."""
     if not SLICES.exists():
         pytest.skip(f"needs {SLICES.name} in ../shared/data")
     with tarfile.open(SLICES) as archive:
@@ -93,7 +92,7 @@ def test_blocks_of_a_real_set_of_slices():
     sizes = groups.groupby([path.split("/")[1] for path in paths]).value_counts()
     assert sizes.groupby(level=0).size().to_dict() == {"COVID": 51, "non-COVID": 50}
     assert sorted(sizes["COVID"].tolist()) == [3, 24] + [25] * 49
-    assert sorted(sizes["non-COVID"].tolist()) == [5, 24] + [25] * 48
+    assert sorted(sizes["non-COVID"].tolist()) == [6, 24, 24] + [25] * 47
 
 
 def test_where_the_pattern_fails_the_block_may_help():

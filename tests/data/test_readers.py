@@ -256,6 +256,7 @@ def test_one_path_with_two_labels_is_not_trusted(tmp_path):
     frame = audited(table(tmp_path, "path,label\na.png,0\nb.png,0\na.png,1\n"))
     assert frame["status"].tolist() == ["quarantined", "ok", "quarantined"]
     assert frame["reason"].iloc[0] == frame["reason"].iloc[2] == "duplicate path with different labels: '0', '1'"
+    assert frame["sha256"].isna().tolist() == [True, False, True]  # not even read
 
 
 def test_parquet_and_csv_say_the_same(tmp_path):

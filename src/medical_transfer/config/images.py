@@ -27,8 +27,8 @@ class Images(Block):
     group_pattern: str | None = None
     """Regular expression searched in the file name; its first group is the patient."""
     group_block: int | None = Field(default=None, ge=1)
-    """So many neighbouring numbers in file names (slices of one scan) are one group, in each series (names of one folder
-    that begin alike) by itself."""
+    """So many neighbouring numbers in file names (slices of one scan) are one group, in each series by itself:
+    names of one folder that begin alike."""
     site: str | None = None
     """Name of the site where the table has no column `site`."""
     licence: str = "unknown"
