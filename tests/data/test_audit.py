@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medical_transfer.config.images import Images
+from medical_transfer.data import audit as audit_module
 from medical_transfer.data.audit import AHEAD_PER_WORKER, audit, in_order, will_be_read
 from medical_transfer.data.folders import fingerprint
 from medical_transfer.data.manifest import manifest_rows
@@ -144,6 +145,18 @@ def test_the_same_bytes_under_one_label_or_where_labels_do_not_matter_are_fine()
     both = MemoryReader({"1": png(1), "2": png(1)})
     frame = audit(rows, both, Images(size=16), pixels_NSS3, need_labels=False)
     assert (frame["status"] == "ok").all()
+
+
+def test_facts_gathered_in_parts_stand_in_their_rows(monkeypatch):
+    files = {f"{'ab'[i % 2]}/{i}": png(i) if i % 4 else b"broken" for i in range(50)}
+    images = Images(size=16, limit=30, classes={"b": "B"})  # rows that are not read stand between
+    whole, _ = run(MemoryReader(files), images)
+    assert whole["sha256"].isna().sum() == 20
+    for at_once in (1, 7, 30, 31):
+        monkeypatch.setattr(audit_module, "FACTS_AT_ONCE", at_once)
+        pd.testing.assert_frame_equal(run(MemoryReader(files), images)[0], whole)
+    read = whole[whole["sha256"].notna()]
+    assert read["sha256"].tolist() == [hashlib.sha256(files[path]).hexdigest() for path in read["path"]]
 
 
 def test_own_columns_follow():
