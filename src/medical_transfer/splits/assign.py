@@ -32,9 +32,7 @@ def assign_splits(
     *,
     paths_N: Words | None = None,
 ) -> tuple[Words, Words]:
-    """Split (N,) of every row, and a reason (N,) where a row is `excluded`, else None.
-
-    `paths_N` names the rows in what is said to the user (null: their numbers).
+    """Split (N,) of every row, and a reason (N,) where a row is `excluded`, else None; errors name rows by `paths_N`.
 
     Without any given split, whole groups are drawn by class to the fractions of `config`. With given splits:
 
@@ -54,19 +52,13 @@ def assign_splits(
         UserError: a given split is unknown; groups in several given splits (strict); nothing left to train on; a class
             that a given split lacks, or with fewer groups than the splits that it must be in.
     """
-    paths_N = np.array([f"row {row}" for row in range(len(given_N))], dtype=object) if paths_N is None else paths_N
     given_N = _known_splits(given_N)
     splits_N, reasons_N = _honour(groups_N, given_N, paths_N, strict=config.strict)
     missing = [split for split in ("val", "test") if not (given_N == split).any()]
     train_N = splits_N == "train"
-    if not train_N.any():
-        raise UserError(
-            f"The given splits leave no training image of {len(given_N)}: give some rows the split 'train', or none "
-            "a split at all."
-        )
+    _something_to_train_on(train_N)
     if missing:
-        fractions = _fractions(missing, config)
-        splits_N[train_N] = draw_splits(groups_N[train_N], labels_N[train_N], fractions, rng)
+        splits_N[train_N] = draw_splits(groups_N[train_N], labels_N[train_N], _fractions(missing, config), rng)
     _every_class_everywhere(labels_N, given_N, splits_N)
     return splits_N, reasons_N
 
@@ -141,7 +133,7 @@ def _known_splits(given_N: Words) -> Words:
     return given_N
 
 
-def _honour(groups_N: Ints, given_N: Words, paths_N: Words, *, strict: bool) -> tuple[Words, Words]:
+def _honour(groups_N: Ints, given_N: Words, paths_N: Words | None, *, strict: bool) -> tuple[Words, Words]:
     """Splits as given, missing ones filled from the group, and rows of weaker splits in a shared group excluded."""
     group_N = np.unique(groups_N, return_inverse=True)[1]
     strength_N = np.select([given_N == split for split in _STRONGEST_FIRST], [0, 1, 2], default=2)
@@ -160,14 +152,23 @@ def _honour(groups_N: Ints, given_N: Words, paths_N: Words, *, strict: bool) -> 
     return splits_N, reasons_N
 
 
-def _refuse(leaking: Ints, group_N: Ints, given_N: Words, splits_N: Words, paths_N: Words) -> None:
+def _refuse(leaking: Ints, group_N: Ints, given_N: Words, splits_N: Words, paths_N: Words | None) -> None:
     row = int(leaking[0])
     other = int(np.flatnonzero((group_N == group_N[row]) & (given_N == splits_N[row]))[0])
+    one, two = (f"row {place}" if paths_N is None else paths_N[place] for place in (row, other))
     raise UserError(
         f"{len(np.unique(group_N[leaking]))} groups stand in more than one given split, through {len(leaking)} images "
-        f"(for example {paths_N[row]} in {given_N[row]} and {paths_N[other]} in {splits_N[row]}): mend the splits, or "
+        f"(for example {one} in {given_N[row]} and {two} in {splits_N[row]}): mend the splits, or "
         "set split.strict=false to exclude these images."
     )
+
+
+def _something_to_train_on(train_N: NDArray[np.bool_]) -> None:
+    if not train_N.any():
+        raise UserError(
+            f"The given splits leave no training image of {len(train_N)}: give some rows the split 'train', or none "
+            "a split at all."
+        )
 
 
 def _every_class_everywhere(labels_N: Words, given_N: Words, splits_N: Words) -> None:
