@@ -122,6 +122,7 @@ REFUSED = [
     (Transferability, {"sources": []}, "sources"),
     (Transferability, {"folds": 1}, "folds"),
     (Images, {"kind": "jpeg"}, "kind"),
+    (Images, {"root": "~nobody-of-this-name/images"}, "root"),
     (Images, {"size": 8}, "size"),
     (Images, {"group_pattern": "(["}, "group_pattern"),
     (Images, {"group_pattern": "person"}, "group_pattern"),
@@ -139,6 +140,13 @@ def test_what_makes_no_sense_is_refused_by_name(block, content, name):
         block.model_validate(content)
     places = [".".join(str(part) for part in error["loc"]) for error in refused.value.errors()]
     assert any(place == name or place.startswith(f"{name}.") for place in places), places
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    images = Images(kind="table", root="~/scans", table="~/labels.csv")
+    assert (images.root, images.table) == (Path("/home/anna/scans"), Path("/home/anna/labels.csv"))
+    assert Images(kind="folder", root="a/~/b").root == Path("a/~/b")
 
 
 @settings(max_examples=50, deadline=None)

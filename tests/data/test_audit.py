@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medical_transfer.config.images import Images
+from medical_transfer.data import audit as audit_module
 from medical_transfer.data.audit import AHEAD_PER_WORKER, audit, in_order, will_be_read
 from medical_transfer.data.folders import fingerprint
 from medical_transfer.data.manifest import manifest_rows
@@ -122,6 +123,40 @@ def test_passed_over_rows_are_not_read_and_dropped_ones_are():
     assert frame["sha256"].notna().sum() == 14
     assert (frame["status"] == "ok").all()
     assert (frame["split"] == "excluded").sum() == 26
+
+
+def test_the_same_bytes_under_two_labels_name_both_files_and_labels():
+    files = {"a/1": png(1), "b/2": png(2), "b/3": png(1), "a/4": png(2), "c/5": png(1), "a/6": png(1), "b/7": png(3)}
+    frame, pixels_NSS3 = run(MemoryReader(files | {"d/8": png(3)}), Images(size=16, classes={"d": None}))
+    told = dict(zip(frame["path"], frame["reason"], strict=True))
+    assert told["a/1"] == told["a/6"] == "labelled 'a', but the same bytes as b/3, labelled 'b'"
+    assert told["b/3"] == "labelled 'b', but the same bytes as a/1, labelled 'a'"
+    assert told["c/5"] == "labelled 'c', but the same bytes as a/1, labelled 'a'"
+    assert told["b/2"] == "labelled 'b', but the same bytes as a/4, labelled 'a'"
+    assert frame["status"].tolist() == ["quarantined"] * 6 + ["ok"] * 2  # a dropped class contradicts nobody
+    assert pixels_NSS3[:, 0, 0, 0].tolist() == [0] * 6 + [3] * 2
+
+
+def test_the_same_bytes_under_one_label_or_where_labels_do_not_matter_are_fine():
+    reader = MemoryReader({"a/1": png(1), "a/2": png(1), "b/3": png(2)})
+    assert (run(reader, Images(size=16))[0]["status"] == "ok").all()
+    rows = manifest_rows(found_frame(["1", "2"], ["a", "b"]), Images())
+    pixels_NSS3 = np.zeros((2, 16, 16, 3), np.uint8)
+    both = MemoryReader({"1": png(1), "2": png(1)})
+    frame = audit(rows, both, Images(size=16), pixels_NSS3, need_labels=False)
+    assert (frame["status"] == "ok").all()
+
+
+def test_facts_gathered_in_parts_stand_in_their_rows(monkeypatch):
+    files = {f"{'ab'[i % 2]}/{i}": png(i) if i % 4 else b"broken" for i in range(50)}
+    images = Images(size=16, limit=30, classes={"b": "B"})  # rows that are not read stand between
+    whole, _ = run(MemoryReader(files), images)
+    assert whole["sha256"].isna().sum() == 20
+    for at_once in (1, 7, 30, 31):
+        monkeypatch.setattr(audit_module, "FACTS_AT_ONCE", at_once)
+        pd.testing.assert_frame_equal(run(MemoryReader(files), images)[0], whole)
+    read = whole[whole["sha256"].notna()]
+    assert read["sha256"].tolist() == [hashlib.sha256(files[path]).hexdigest() for path in read["path"]]
 
 
 def test_own_columns_follow():

@@ -99,6 +99,15 @@ def test_what_makes_other_pixels_or_rows_makes_another_cache(root):
     assert len(set(keys)) == len(keys)
 
 
+def test_prediction_has_a_cache_of_its_own(root):
+    Image.new("RGB", (30, 20), (0, 0, 0)).save(root / "yes" / "0.png")  # also in `no`
+    images = Images(kind="folder", root=root, size=16)
+    folders = (root.parent / "packages", root.parent / "caches")
+    learned, seen = (build_image_cache(images, *folders, need_labels=need) for need in (True, False))
+    assert learned.key != seen.key
+    assert [(cache.audit["status"] == "ok").sum() for cache in (learned, seen)] == [5, 7]
+
+
 def test_the_seed_counts_only_where_it_draws(root):
     images = Images(kind="folder", root=root, size=16)
     folders = (root.parent / "packages", root.parent / "caches")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import tarfile
 
 import pandas as pd
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 from medical_transfer.config.images import Images
 from medical_transfer.data.manifest import check_trainable, groups_from_names, image_ids, manifest_rows
 from medical_transfer.data.tables import found_frame, text
+from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import FOUND_COLUMNS, UserError
+
+SLICES = PROJECT.parent / "shared/data/covid_ct_sarscov2_224.tar"
 
 
 def listed(values) -> list:
@@ -56,17 +60,58 @@ def test_the_pattern_is_searched_in_the_file_name_only():
     assert listed(groups_from_names(paths, images)) == ["person1", "person1", None]
 
 
-def test_blocks_are_whole_numbers_of_slices_per_folder():
-    paths = text(
-        ["c/slice (19).png", "c/slice (20).png", "c/slice (21).png", "d/slice (21).png", "c/none.png", "c/2_7.x3"]
-    )
-    groups = listed(groups_from_names(paths, Images(group_block=10)))
-    assert groups == ["c/1", "c/2", "c/2", "d/2", None, "c/0"]
+BLOCKS_OF_TEN = {
+    # path: its block, by hand
+    "c/slice (9).png": "c/slice (0-9",
+    "c/slice (19).png": "c/slice (10-19",
+    "c/slice (20).png": "c/slice (20-29",
+    "c/slice (021).png": "c/slice (20-29",
+    "d/slice (21).png": "d/slice (20-29",  # another folder
+    "train/c/slice (21).png": "train/c/slice (20-29",
+    "c/scan1_20.png": "c/scan1_20-29",  # two series of one folder
+    "c/scan2_20.png": "c/scan2_20-29",
+    "c/scan2_25b.png": "c/scan2_20-29",  # what follows the number does not matter
+    "2_7.x3": "./2_0-9",  # the suffix has no number
+    "c12/none.png": None,  # nor has the folder
+}
+
+
+def test_blocks_are_neighbouring_numbers_of_one_series():
+    groups = groups_from_names(text(BLOCKS_OF_TEN), Images(group_block=10))
+    assert dict(zip(BLOCKS_OF_TEN, listed(groups), strict=True)) == BLOCKS_OF_TEN
+
+
+@pytest.mark.shared
+def test_blocks_of_a_real_set_of_slices():
+    """Numbers 1 to 1252, and 1 to 1230 with one left out: blocks 0-24 ... 1250-1274 and 0-24 ... 1225-1249."""
+    if not SLICES.exists():
+        pytest.skip(f"needs {SLICES.name} in ../shared/data")
+    with tarfile.open(SLICES) as archive:
+        paths = [name for name in archive.getnames() if name.endswith(".jpg")]
+    groups = groups_from_names(text(paths), Images(group_block=25))
+    sizes = groups.groupby([path.split("/")[1] for path in paths]).value_counts()
+    assert sizes.groupby(level=0).size().to_dict() == {"COVID": 51, "non-COVID": 50}
+    assert sorted(sizes["COVID"].tolist()) == [3, 24] + [25] * 49
+    assert sorted(sizes["non-COVID"].tolist()) == [6, 24, 24] + [25] * 47
 
 
 def test_where_the_pattern_fails_the_block_may_help():
     images = Images(group_pattern=r"p(\d+)_", group_block=5)
-    assert listed(groups_from_names(text(["p3_12.png", "12.png"]), images)) == ["3", "./2"]
+    assert listed(groups_from_names(text(["p3_12.png", "12.png"]), images)) == ["3", "./10-14"]
+
+
+@pytest.mark.parametrize(
+    ("names", "fields", "words"),
+    [
+        (["a1.png", "a2.png"], {"group_pattern": "p([0-9]+)"}, r"group_pattern='p\(.*none of 2 .* 'a1.png'"),
+        (["a1.png", "a2.png"], {"group_pattern": "p([0-9]+)", "group_block": 5}, "group_pattern=.* none of 2"),
+        (["a.png", "b.png"], {"group_block": 5}, "group_block=5 finds a group in none of 2 .* 'a.png'.*leave it out"),
+        (["p1.png", "pb.png"], {"group_pattern": "p[a-z]([0-9]*)"}, "none of 2"),  # the group matches nothing
+    ],
+)
+def test_a_rule_for_groups_that_finds_none_is_refused(names, fields, words):
+    with pytest.raises(UserError, match=words):
+        groups_from_names(text(names), Images(**fields))
 
 
 @settings(max_examples=60, deadline=None)
@@ -156,6 +201,44 @@ def audit_of(labels, groups=None, status="ok", reason=None, split=None) -> pd.Da
 def test_what_cannot_be_split_is_refused_before_training(audit, images, words):
     with pytest.raises(UserError, match=words):
         check_trainable(audit, images)
+
+
+def test_contradicting_labels_of_one_path_are_named():
+    rows = manifest_rows(
+        found_frame(["a", "b", "a", "c", "c", "a", "d", "d"], ["y", "x", "x", "x", None, "y", "x", "x"]), Images()
+    )
+    several, none = "duplicate path with different labels: 'x', 'y'", "duplicate path with different labels: none, 'x'"
+    assert listed(rows["reason"]) == [several, None, several, none, none, several, None, "duplicate path"]
+
+
+LIMITS = {
+    # groups of each class by their sizes: a limit that is too small, one that does
+    "single images": ({"a": [1] * 9, "b": [1] * 9}, 4, 6),
+    "three classes": ({"a": [1] * 9, "b": [1] * 9, "c": [1] * 3}, 8, 9),
+    "patients of several images": ({"a": [4, 3, 2, 1], "b": [1] * 9}, 4, 16),  # a: 4 + 3 + 1 images, b: as many
+    "few of a class": ({"a": [4, 3, 2, 1], "b": [1] * 3}, 4, 11),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_that_is_too_small_says_which_would_do(name):
+    sizes, limit, enough = LIMITS[name]
+    groups = [f"{label}{g}" for label, held in sizes.items() for g, size in enumerate(held) for _ in range(size)]
+    found = found_frame([f"{i}.png" for i in range(len(groups))], [group[0] for group in groups])
+    found["group_id"] = text(groups)
+    refused = []
+    for seed in range(20):
+        images = Images(limit=limit)
+        try:
+            check_trainable(manifest_rows(found, images, seed=seed), images)
+        except UserError as error:
+            refused.append(str(error))
+        images = Images(limit=enough)
+        check_trainable(manifest_rows(found, images, seed=seed), images)  # whatever is drawn
+    assert refused
+    assert all(
+        f"images.limit={limit} left" in told and f"set images.limit to {enough} or more" in told for told in refused
+    )
 
 
 def test_three_groups_a_class_are_enough():

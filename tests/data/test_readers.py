@@ -10,10 +10,12 @@ from typing import get_args
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet as pq
 
 from medical_transfer.config.images import Images
 from medical_transfer.data import readers
@@ -197,6 +199,11 @@ def table(root: Path, rows: str, name: str = "images.csv") -> Images:
     return Images(kind="table", table=root / name)
 
 
+def parquet(root: Path, columns: dict[str, list], name: str) -> Images:
+    pd.DataFrame(columns).to_parquet(root / f"{name}.parquet")
+    return Images(kind="table", table=root / f"{name}.parquet")
+
+
 def test_a_table_keeps_its_rows_columns_and_what_it_does_not_name(tmp_path):
     put(tmp_path, {"a.png": picture(), "sub/b.png": picture(), "extra.png": picture(), "c.png": picture()})
     rows = "path,label,group,split,site,age,sha256\n"
@@ -231,11 +238,25 @@ def test_a_table_keeps_its_rows_columns_and_what_it_does_not_name(tmp_path):
     assert frame["image_id"].is_unique
 
 
+def test_paths_as_windows_writes_them(tmp_path):
+    put(tmp_path, {"sub/a.png": picture(), "sub/deep/b.png": picture(), "odd\\name.png": picture(side=21)})
+    rows = "path,label\nsub\\a.png,0\n.\\sub\\deep/b.png,0\n./odd\\name.png,1\n..\\out.png,1\nsub\\gone.png,1\n"
+    reasons = audited(table(tmp_path, rows))["reason"]
+    assert {path: None if pd.isna(reason) else reason for path, reason in reasons.items()} == {
+        "sub/a.png": None,
+        "sub/deep/b.png": None,
+        "odd\\name.png": None,
+        "../out.png": "leads out of the root folder",
+        "sub/gone.png": "file not found",
+    }
+
+
 def test_one_path_with_two_labels_is_not_trusted(tmp_path):
     put(tmp_path, {"a.png": picture(), "b.png": picture()})
     frame = audited(table(tmp_path, "path,label\na.png,0\nb.png,0\na.png,1\n"))
     assert frame["status"].tolist() == ["quarantined", "ok", "quarantined"]
-    assert frame["reason"].iloc[0] == frame["reason"].iloc[2] == "duplicate path with different labels"
+    assert frame["reason"].iloc[0] == frame["reason"].iloc[2] == "duplicate path with different labels: '0', '1'"
+    assert frame["sha256"].isna().tolist() == [True, False, True]  # not even read
 
 
 def test_parquet_and_csv_say_the_same(tmp_path):
@@ -251,6 +272,16 @@ def test_parquet_and_csv_say_the_same(tmp_path):
     pd.testing.assert_frame_equal(*found)
     assert found[0]["label"].tolist()[::2] == ["1", "0"]
     assert found[0]["age"].tolist()[:2] == [1, 2]
+
+
+def test_own_columns_may_hold_anything(tmp_path):
+    root = put(tmp_path / "images", {"a.png": picture()})
+    own = {"ages": [[1, 2]], "scanner": [{"name": "x"}], "raw": [b"raw"]}
+    images = parquet(tmp_path, {"path": ["a.png"], "label": ["0"], **own}, "own")
+    frame = audited(images.model_copy(update={"root": root}))
+    assert frame.columns[-3:].tolist() == ["ages", "scanner", "raw"]
+    assert (list(frame["ages"].iloc[0]), frame["scanner"].iloc[0]) == ([1, 2], {"name": "x"})
+    frame.to_parquet(tmp_path / "audit.parquet")
 
 
 def test_prediction_needs_no_labels(tmp_path):
@@ -335,12 +366,29 @@ def broken_door(tmp_path: Path) -> dict[str, tuple[Images, str]]:
         "no path": ("file,label\na,b\n", "no column 'path'"),
         "split": ("path,label,split\na,b,holdout\n", r"splits \['holdout'\]"),
         "empty": ("", "cannot be read"),
+        "twice": ("path,label,age,label\na,b,1,c\n", r"columns \['label'\] more than once.*rename"),
+        "own twice": ("path,label,age,age\na,b,1,2\n", r"columns \['age'\] more than once"),
+        "prefixed": ("path,label,sha256,table_sha256\na,b,1,2\n", r"columns \['table_sha256'\] more than once"),
         "ragged": ("path,label\na,b,c,d\ne,f,g,h\n", "cannot be read"),
     }
     cases = {f"table {name}": (table(tmp_path, rows, f"{name}.csv"), words) for name, (rows, words) in tables.items()}
     table(tmp_path, "path,label\na,b\n", "fine.csv")
     (tmp_path / "latin.csv").write_bytes("path,label\nä,b\n".encode("latin-1"))
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 nonsense")
+    (tmp_path / "folder.csv").mkdir()
+    nested = {
+        "list label": ({"path": ["a"], "label": [["b", "c"]]}, r"several values.* 'label' \(row 1: \['b' 'c'\]\)"),
+        "struct label": (
+            {"path": ["a", "b"], "label": [None, {"x": "y"}]},
+            r"'label' \(row 2: \{'x': 'y'\}\).*one text",
+        ),
+        "list path": ({"path": [["a"]], "label": ["b"]}, "several values in one cell in column 'path'"),
+        "list group": ({"path": ["a"], "label": ["b"], "group": [[1, 2]]}, "in column 'group'"),
+        "bytes": ({"path": [b"a"], "label": ["b"]}, "bytes in column 'path'"),
+    }
+    cases |= {f"parquet {name}": (parquet(tmp_path, columns, name), words) for name, (columns, words) in nested.items()}
+    twice = pa.table([["a"], ["b"], ["c"]], names=["path", "label", "label"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
     np.savez(tmp_path / "pickle.npz", images=np.array([{}], dtype=object), labels=np.zeros(1))
     image = np.zeros((2, 4, 4), np.uint8)
     return cases | {
@@ -348,6 +396,12 @@ def broken_door(tmp_path: Path) -> dict[str, tuple[Images, str]]:
         "root is a file": (Images(kind="folder", root=tmp_path / "file"), "is a file"),
         "root empty": (Images(kind="folder", root=tmp_path / "empty"), "holds no files"),
         "table missing": (Images(kind="table", table=tmp_path / "gone.csv"), "does not exist"),
+        "table folder": (Images(kind="table", table=tmp_path / "empty"), "empty, which is a folder"),
+        "table folder.csv": (Images(kind="table", table=tmp_path / "folder.csv"), "folder.csv, which is a folder"),
+        "parquet twice": (
+            Images(kind="table", table=tmp_path / "twice.parquet"),
+            r"columns \['label'\] more than once",
+        ),
         "table suffix": (Images(kind="table", table=tmp_path / "file"), "expected a file that ends with .csv"),
         "table root": (Images(kind="table", table=tmp_path / "fine.csv", root=tmp_path / "gone"), "gone"),
         "latin": (Images(kind="table", table=tmp_path / "latin.csv"), "UTF-8"),

@@ -54,11 +54,26 @@ def test_rows_that_a_limit_leaves_out_are_not_called_a_leak(mini_set: Path, tmp_
     assert (told["excluded"], told["passed_over"]) == (0, 67 - 40)
 
 
+def test_a_pattern_that_knows_only_some_patients_is_told(mini_set: Path, tmp_path: Path) -> None:
+    images = {"group_pattern": "p(0[0-9]+)_"}  # knows the 32 images of `across`, not the 32 of `along`
+    told = leakage(run(tmp_path, parameters(mini_set, images=images), "ingestion", "split"))
+    assert (told["images_with_given_group"], told["images_without_given_group"]) == (32, 32)
+
+
 def test_strict_mode_stops_instead(divided: Path, tmp_path: Path) -> None:
     given = parameters(divided, split={"strict": True})
-    with pytest.raises(UserError, match=r"2 groups stand in more than one given split.*split\.strict=false"):
+    example = r"Train/across/p000_0\.png in train and test/across/p000_1\.png in test"
+    with pytest.raises(
+        UserError, match=rf"2 groups stand in more than one given split.*{example}.*split\.strict=false"
+    ):
         run(tmp_path / "run", given, "ingestion", "split")
     assert not (tmp_path / "run/03_primary/manifest.parquet").exists()
+
+
+def test_a_class_that_a_given_split_lacks_is_known_before_training(divided: Path, tmp_path: Path) -> None:
+    shutil.rmtree(divided / "test/along")
+    with pytest.raises(UserError, match=r"\['along'\] have no image in split 'test' \(found {'across': [0-9]+}\)"):
+        run(tmp_path / "run", parameters(divided), "ingestion", "split")
 
 
 def test_a_report_on_given_groups_does_not_deny_them(divided: Path, tmp_path: Path) -> None:

@@ -176,6 +176,12 @@ def test_figures_are_embedded_with_alternative_text(content: ReportContent, hist
     }
 
 
+def test_images_with_different_labels_are_named_with_their_labels(content: ReportContent) -> None:
+    assert "yes/a.jpg and no/<b>.jpg" in Page(render_report(content)).text  # written before labels were told
+    content.leakage["cross_label_pairs"]["labels"] = [["<yes>", "no"]]
+    assert "yes/a.jpg (<yes>) and no/<b>.jpg (no)" in Page(render_report(content)).text
+
+
 def test_a_run_without_warnings_points_to_the_limits(content: ReportContent) -> None:
     content.evaluation["about"]["warnings"] = []
     calm = replace(content, leakage={**content.leakage, "cross_label_pairs": 0})

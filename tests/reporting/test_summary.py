@@ -78,6 +78,17 @@ def test_cautions_come_from_warnings_and_numbers(told: dict[str, Any], leakage: 
         assert part in text
 
 
+@pytest.mark.parametrize(("known", "unknown", "told_so"), [(2400, 600, True), (3000, 0, False), (0, 3000, False)])
+def test_patients_known_of_some_images_only_are_a_caution(
+    told: dict[str, Any], leakage: dict[str, Any], known: int, unknown: int, told_so: bool
+) -> None:
+    del told["card"]
+    leakage |= {"images_with_given_group": known, "images_without_given_group": unknown}
+    found = [caution for caution in cautions(**told) if caution.startswith("The patient")]
+    assert len(found) == told_so
+    assert all("is known of 2,400 images, not of 600:" in caution for caution in found)
+
+
 def test_cards_of_the_test_split(told: dict[str, Any]) -> None:
     cards = [(card.label, card.value, card.detail) for card in headline_cards(told["measured"])]
     assert cards[0] == ("AUROC", "0.993", "95 % interval 0.987 to 0.997")

@@ -42,6 +42,11 @@ def test_splits_and_groups(leakage: dict[str, Any]) -> None:
     assert groups["Pairs kept together with different labels"] == "14"
     assert "Excluded, because they share a group with a given test or validation image" in groups.index
     assert "Groups with mirrored images joined" not in groups.index
+    assert "Images whose patient is not known" not in groups.index
+    leakage |= {"images_with_given_group": 2400, "images_without_given_group": 600}
+    told = groups_table(leakage).set_index("What")["Number"]
+    assert told["Images whose patient (or block of slices) the data give"] == "2,400"
+    assert told["Images whose patient is not known"] == "600"
     leakage["groups"]["with_mirrored"] = 1300
     assert groups_table(leakage).set_index("What").loc["Groups with mirrored images joined", "Number"] == "1,300"
 

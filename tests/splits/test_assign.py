@@ -20,10 +20,10 @@ def nothing(count):
     return np.full(count, None, dtype=object)
 
 
-def assign(groups, labels, given_splits=None, config=CONFIG, seed=0):
+def assign(groups, labels, given_splits=None, config=CONFIG, seed=0, paths=None):
     labels = np.array(labels, dtype=object)
     given_N = nothing(len(labels)) if given_splits is None else np.array(given_splits, dtype=object)
-    return assign_splits(np.array(groups), labels, given_N, config, np.random.default_rng(seed))
+    return assign_splits(np.array(groups), labels, given_N, config, np.random.default_rng(seed), paths_N=paths)
 
 
 def splits_per_group(groups, splits):
@@ -155,8 +155,11 @@ def test_rows_without_a_split_join_their_group_or_train():
 
 
 def test_strict_stops_with_counts_and_an_example():
+    given = ([0, 0, 0, 1], ["a"] * 4, ["test", "train", "val", "train"], SplitConfig(strict=True))
     with pytest.raises(UserError, match=r"1 groups .* through 2 images .*row 1 in train and row 0 in test.*strict"):
-        assign([0, 0, 0, 1], ["a"] * 4, ["test", "train", "val", "train"], SplitConfig(strict=True))
+        assign(*given)
+    with pytest.raises(UserError, match=r"example ill/b\.png in train and ill/a\.png in test"):
+        assign(*given, paths=words("ill/a.png", "ill/b.png", "ill/c.png", "well/d.png"))
 
 
 def test_strict_refuses_a_group_in_all_splits_and_accepts_clean_splits():
@@ -193,6 +196,11 @@ def test_only_train_given_is_a_full_draw():
     [
         ([0, 0, 1, 2, 3, 4], ["b", "b", "b", "a", "a", "a"], None, "Class 'b' has 3 images in 2 groups"),
         ([0, 1], ["a", "a"], ["train", "test"], "Class 'a' has 1 images in 1 groups.*2 splits"),
+        (range(6), list("aababb"), ["train"] * 2 + ["val"] * 2 + ["test"] * 2, r"\['b'\] .* split 'train' .*'a': 2}\)"),
+        (range(6), list("abaaab"), ["train"] * 2 + ["val"] * 2 + ["test"] * 2, r"'val' \(found {'a': 2}\).*no image"),
+        (range(6), list("ababaa"), ["train"] * 2 + ["val"] * 2 + ["test"] * 2, r"\['b'\] have no .* 'test'.*classes"),
+        ([0, 1, 2, 3, 4, 3], list("ababab"), ["train"] * 2 + ["val"] * 2 + ["test"] * 2, "1 given ones share a group"),
+        (range(5), list("aaaab"), ["train"] * 4 + ["test"], r"\['b'\] have no image in split 'train'"),
         ([0, 1], ["a", "a"], ["test", "val"], "no training image of 2"),
         ([0, 0], ["a", "a"], ["test", "train"], "no training image of 2"),
         ([0, 1], ["a", "a"], ["train", "validation"], "'validation'; expected train, val, test"),

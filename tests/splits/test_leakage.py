@@ -61,7 +61,7 @@ def test_report_by_hand(manifest, duplicates):
             "images_with_a_near_duplicate": 5,
         },
         "pairs": {"candidates": 6, "kept_together": 4, "let_apart": 2, "mirrored_kept_together": 2},
-        "cross_label_pairs": {"count": 1, "examples": [["1.png", "2.png"]]},
+        "cross_label_pairs": {"count": 1, "examples": [["1.png", "2.png"]], "labels": [["no", "yes"]]},
         "splits": {
             "train": {"images": 3, "groups": 1, "classes": {"no": 2, "yes": 1}},
             "val": {"images": 1, "groups": 1, "classes": {"yes": 1}},

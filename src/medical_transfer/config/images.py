@@ -17,7 +17,7 @@ class Images(Block):
     kind: Literal["packaged", "folder", "table", "npz", "none"] = "packaged"
     """`packaged`: the built-in sample; `folder`: class sub-folders; `table`: names files; `npz`: MedMNIST's layout."""
     root: Path | None = None
-    """Folder of the images (`folder`, `table`) or the npz file (`npz`)."""
+    """Folder of the images (`folder`, `table`) or the npz file (`npz`); `~` is your home folder."""
     table: Path | None = None
     """CSV or Parquet file with columns `path,label` and optionally `group,split,site`; others become subgroups."""
     classes: dict[str, str | None] = Field(default={})
@@ -27,7 +27,8 @@ class Images(Block):
     group_pattern: str | None = None
     """Regular expression searched in the file name; its first group is the patient."""
     group_block: int | None = Field(default=None, ge=1)
-    """So many neighbouring numbers in file names (slices of one scan) are one group."""
+    """So many neighbouring numbers in file names (slices of one scan) are one group, in each series by itself:
+    names of one folder that begin alike."""
     site: str | None = None
     """Name of the site where the table has no column `site`."""
     licence: str = "unknown"
@@ -46,6 +47,14 @@ class Images(Block):
     """Threads that decode; null: one per core."""
     limit: int | None = Field(default=None, ge=4)
     """Use only so many images, drawn evenly over classes by the seed (a quick look; null: all)."""
+
+    @field_validator("root", "table")
+    @classmethod
+    def _home_is_known(cls, place: Path | None) -> Path | None:
+        try:
+            return place.expanduser() if place is not None else None
+        except RuntimeError as error:
+            raise ValueError(f"{place} begins with the home folder of nobody here: give the whole path") from error
 
     @field_validator("classes", "positive_class", mode="before")
     @classmethod

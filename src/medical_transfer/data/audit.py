@@ -6,6 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,16 +17,19 @@ from medical_transfer.config.images import Images
 from medical_transfer.data.decode import Unreadable, decode, one_line
 from medical_transfer.data.manifest import BEYOND_LIMIT, CONFLICT, DUPLICATE
 from medical_transfer.data.readers import NO_PATH, NO_ROW, Reader
-from medical_transfer.data.tables import text
+from medical_transfer.data.tables import TEXT
 from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.progress import progress
 from medical_transfer.types import AUDIT_COLUMNS
 
-UNREAD = frozenset((DUPLICATE, CONFLICT, BEYOND_LIMIT, NO_ROW, NO_PATH))
-"""Rows with these reasons are not read: nobody will use their pixels."""
+UNREAD = (DUPLICATE, CONFLICT, BEYOND_LIMIT, NO_ROW, NO_PATH)
+"""Rows whose reason begins so are not read: nobody will use their pixels."""
 
 AHEAD_PER_WORKER = 4
 """So many images per thread are under way at once; memory stays the same however many files there are."""
+
+FACTS_AT_ONCE = 4096
+"""So many rows of facts are gathered as objects before they become columns."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -44,15 +48,23 @@ class Facts(NamedTuple):
 
 def will_be_read(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows the audit reads and decodes, shape (N,)."""
-    return ~rows["reason"].isin(list(UNREAD)).to_numpy(dtype=bool)
+    return ~rows["reason"].str.startswith(UNREAD, na=False).to_numpy(dtype=bool)
 
 
-def audit(found_rows: pd.DataFrame, reader: Reader, images: Images, pixels_NSS3: NDArray[np.uint8]) -> pd.DataFrame:
+def audit(
+    found_rows: pd.DataFrame,
+    reader: Reader,
+    images: Images,
+    pixels_NSS3: NDArray[np.uint8],
+    *,
+    need_labels: bool = True,
+) -> pd.DataFrame:
     """Read and decode the rows of `manifest_rows`; row i's pixels go to slot i of `pixels_NSS3`.
 
-    A file that cannot be read or decoded is quarantined with the reason, whatever was known before; other rows keep
-    their status and reason. Duplicate, unlisted and passed-over rows are not read: they have no facts, and their
-    slots stay as they are. Memory does not grow with N but for the rows themselves.
+    A file that cannot be read or decoded is quarantined with the reason, whatever was known before, and so (with
+    `need_labels`) are files of the same bytes and different labels; other rows keep their status and reason.
+    Duplicate, unlisted and passed-over rows are not read: they have no facts, and their slots stay as they are. Memory
+    does not grow with N but for the rows themselves.
 
     Returns:
         `types.AUDIT_COLUMNS`, then the rows' own columns, in the rows' order.
@@ -62,12 +74,15 @@ def audit(found_rows: pd.DataFrame, reader: Reader, images: Images, pixels_NSS3:
         return _examine(reader, paths[slot], images, pixels_NSS3[slot])
 
     paths = found_rows["path"].tolist()
-    facts = [Facts()] * len(paths)
-    slots = np.flatnonzero(will_be_read(found_rows)).tolist()
-    results = in_order(examine, slots, workers=images.workers or cores())
-    for slot, fact in zip(slots, progress(results, "Reading images", total=len(slots)), strict=True):
-        facts[slot] = fact
-    return _with_facts(found_rows, facts)
+    slots = np.flatnonzero(will_be_read(found_rows))
+    results = in_order(examine, slots.tolist(), workers=images.workers or cores())
+    shown = iter(progress(results, "Reading images", total=len(slots)))
+    parts = [_columns(part) for part in iter(lambda: list(islice(shown, FACTS_AT_ONCE)), [])]
+    told = pd.concat([_columns([]), *parts]).set_axis(found_rows.index[slots])
+    frame = _with_facts(found_rows, told.reindex(found_rows.index))
+    if need_labels:
+        _quarantine_contradictions(frame, pixels_NSS3)
+    return frame
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
@@ -119,15 +134,29 @@ def _content_hash(raw: bytes | NDArray[Any]) -> str:
     return hashlib.sha256(f"{raw.dtype.str}{raw.shape}".encode() + raw.tobytes()).hexdigest()
 
 
-def _with_facts(rows: pd.DataFrame, facts: list[Facts]) -> pd.DataFrame:
-    told = pd.DataFrame(facts, columns=Facts._fields, index=rows.index)
+def _columns(facts: list[Facts]) -> pd.DataFrame:
+    """Facts of some files as typed columns, which take a fraction of the memory of as many objects."""
+    told = pd.DataFrame(facts, columns=Facts._fields)
+    return told.astype({name: "Int64" if name in ("width", "height") else TEXT for name in Facts._fields})
+
+
+def _with_facts(rows: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
     frame = rows.copy()
-    for column in ("sha256", "phash", "mode"):
-        frame[column] = text(told[column]).set_axis(rows.index)
-    for column in ("width", "height"):
-        frame[column] = told[column].astype("Int64")
-    failure = text(told["failure"]).set_axis(rows.index)
-    frame["reason"] = failure.fillna(rows["reason"])
-    frame.loc[failure.notna(), "status"] = "quarantined"
+    for column in ("sha256", "phash", "mode", "width", "height"):
+        frame[column] = told[column]
+    frame["reason"] = told["failure"].fillna(rows["reason"])
+    frame.loc[told["failure"].notna(), "status"] = "quarantined"
     own = [column for column in rows.columns if column not in AUDIT_COLUMNS]
     return frame[[*AUDIT_COLUMNS, *own]]
+
+
+def _quarantine_contradictions(frame: pd.DataFrame, pixels_NSS3: NDArray[np.uint8]) -> None:
+    """Mark, in place, the used rows whose bytes stand under another label too; their slots become black."""
+    used = frame[(frame["status"] == "ok") & (frame["split"] != "excluded") & frame["label"].notna()]
+    labels_of_each = used.groupby("sha256")["label"].transform("nunique")
+    for _, same in used[labels_of_each > 1].groupby("sha256"):
+        for label, rows in same.groupby("label"):
+            other = same[same["label"] != label].iloc[0]
+            reason = f"labelled {label!r}, but the same bytes as {other['path']}, labelled {other['label']!r}"
+            frame.loc[rows.index, ["status", "reason"]] = ("quarantined", reason)
+            pixels_NSS3[frame.index.get_indexer(rows.index)] = 0

@@ -34,7 +34,7 @@ SHAPING = {"size", "fit", "sixteen_bit", "max_pixels", "classes", "group_pattern
 
 MODULES = tuple(
     f"medical_transfer.data.{name}"
-    for name in ("audit", "cache", "decode", "folders", "manifest", "npz", "readers", "tables")
+    for name in ("audit", "cache", "decode", "folders", "manifest", "npz", "readers", "tables", "zipped_arrays")
 )
 
 
@@ -110,18 +110,20 @@ def build_image_cache(
         packages_folder: where the wheels are kept.
         root: where the caches are kept.
         seed: draws the rows of `images.limit`.
-        need_labels: quarantine rows without a label (not so for prediction and unlabelled sites).
+        need_labels: quarantine rows without a label or with contradicting ones (not so for prediction and unlabelled
+            sites).
 
     Raises:
         UserError: the source of the images is not as expected (see the readers), or the disk is full.
     """
-    reader = open_reader(images, packages_folder, need_labels=need_labels)
+    reader = open_reader(images, packages_folder, need_labels=need_labels, scratch_folder=root)
     rows = manifest_rows(reader.find(), images, seed=seed, need_labels=need_labels)
     fingerprint = reader.fingerprint()
     key = content_key(
         inputs={
             "rows": _frame_hash(rows),
             "files": fingerprint,
+            "need_labels": need_labels,
             "images": images.model_dump(mode="json", include=SHAPING),
             "pillow": PIL.__version__,
         },
@@ -129,12 +131,16 @@ def build_image_cache(
         modules=MODULES,
     )
     facts = {"key": key, "fingerprint": fingerprint}
-    return ImageCache(once(root, key, lambda folder: _write(folder, rows, reader, images, facts)))
+    return ImageCache(
+        once(root, key, lambda folder: _write(folder, rows, reader, images, facts, need_labels=need_labels))
+    )
 
 
-def _write(folder: Path, rows: pd.DataFrame, reader: Reader, images: Images, facts: dict[str, str]) -> None:
+def _write(
+    folder: Path, rows: pd.DataFrame, reader: Reader, images: Images, facts: dict[str, str], *, need_labels: bool
+) -> None:
     pixels_NSS3 = _reserve(folder / "pixels.npy", will_be_read(rows), images.size)
-    frame = audit(rows, reader, images, pixels_NSS3)
+    frame = audit(rows, reader, images, pixels_NSS3, need_labels=need_labels)
     if isinstance(pixels_NSS3, np.memmap):
         pixels_NSS3.flush()
     frame.to_parquet(folder / "audit.parquet", index=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -20,6 +21,7 @@ from medical_transfer.types import FOUND_COLUMNS, UserError
 NO_LABEL = "no label"
 DUPLICATE = "duplicate path"
 CONFLICT = "duplicate path with different labels"
+"""What the reason of such a row begins with; the labels follow."""
 BEYOND_LIMIT = "beyond images.limit"
 
 FEWEST_GROUPS = 3
@@ -35,7 +37,7 @@ def manifest_rows(found: pd.DataFrame, images: Images, *, seed: int = 0, need_la
     wins over one from the file name. `seed` draws the rows of `images.limit`.
 
     Raises:
-        UserError: `images.classes` names a class that was not found.
+        UserError: `images.classes` names a class that was not found, or a rule for groups finds none.
     """
     rows = found.reset_index(drop=True)
     rows.insert(0, "image_id", image_ids(rows["path"]))
@@ -73,19 +75,42 @@ def groups_from_names(paths: pd.Series[str], images: Images) -> pd.Series[str]:
     """Group of each path by `images.group_pattern`, else by `images.group_block`, else missing.
 
     The pattern is searched in the file name; what its first group matches is the patient, whatever the folder. The
-    block is the last whole number in the file name (without its suffix) // block, counted in each folder by itself.
+    block is the last whole number in the file name (without its suffix) // block, counted in each series by itself: the
+    names of one folder that begin alike up to that number.
+
+    Raises:
+        UserError: the pattern, or the block, finds a group in no file name.
     """
     pattern = re.compile(images.group_pattern) if images.group_pattern else None
-    groups = text(_group(PurePosixPath(path), pattern, images.group_block) for path in paths)
-    if (pattern or images.group_block) and len(paths) and groups.isna().all():
-        asked = (
-            f"images.group_pattern={images.group_pattern!r}" if pattern else f"images.group_block={images.group_block}"
-        )
+    places = [PurePosixPath(path) for path in paths]
+    patients = [_patient(place, pattern) for place in places]
+    _refuse_none(patients, paths, f"images.group_pattern={images.group_pattern!r}" if pattern else None)
+    blocks = [_block(place, images.group_block) for place in places]
+    _refuse_none(blocks, paths, f"images.group_block={images.group_block}" if images.group_block else None)
+    return text(patient or block for patient, block in zip(patients, blocks, strict=True))
+
+
+def _refuse_none(groups: list[str | None], paths: pd.Series[str], asked: str | None) -> None:
+    if asked and groups and not any(groups):
         raise UserError(
-            f"{asked} finds a group in none of {len(paths)} file names (first: {PurePosixPath(paths.iloc[0]).name!r}): "
-            "correct it, or leave it out if the names do not tell the patient."
+            f"{asked} finds a group in none of {len(groups)} file names (first: "
+            f"{PurePosixPath(paths.iloc[0]).name!r}): correct it, or leave it out if the names do not tell the patient."
         )
-    return groups
+
+
+def _patient(place: PurePosixPath, pattern: re.Pattern[str] | None) -> str | None:
+    match = pattern.search(place.name) if pattern else None
+    return (match.group(1) or None) if match else None
+
+
+def _block(place: PurePosixPath, block: int | None) -> str | None:
+    """Series (folder and what stands before the last number), then the first and last number of the block."""
+    numbers = list(re.finditer(r"[0-9]+", place.stem)) if block else []
+    if not block or not numbers:
+        return None
+    series, number = place.stem[: numbers[-1].start()], int(numbers[-1].group())
+    first = number - number % block
+    return f"{place.parent}/{series}{first}-{first + block - 1}"
 
 
 def check_trainable(audit: pd.DataFrame, images: Images) -> None:
@@ -93,7 +118,8 @@ def check_trainable(audit: pd.DataFrame, images: Images) -> None:
 
     Raises:
         UserError: no usable image, fewer than two classes, a class in fewer than three groups (a row without a group
-            is one of its own), or a positive class that is not there.
+            is one of its own; where `images.limit` is why, the message says which limit would do), or a positive class
+            that is not there.
     """
     usable = audit[(audit["status"] == "ok") & audit["label"].notna() & ~audit["split"].isin(["excluded"])]
     if usable.empty:
@@ -106,35 +132,55 @@ def check_trainable(audit: pd.DataFrame, images: Images) -> None:
             f"All {len(usable)} usable images are of one class, {classes[0]!r}; at least two are needed: check the "
             "folders or the table's labels, and images.classes."
         )
-    _check_groups(usable)
+    _check_groups(usable, audit, images)
     if images.positive_class is not None and images.positive_class not in classes:
         raise UserError(f"images.positive_class is {images.positive_class!r}, but the classes are {classes}.")
 
 
-def _check_groups(usable: pd.DataFrame) -> None:
-    groups = usable["group_id"].fillna(usable["image_id"])
-    sizes = usable["label"].value_counts().sort_index()
-    for label, count in sizes.items():
-        found = groups[usable["label"] == label].nunique()
-        if found < FEWEST_GROUPS:
+def _check_groups(usable: pd.DataFrame, audit: pd.DataFrame, images: Images) -> None:
+    passed_over = audit[audit["reason"].isin([BEYOND_LIMIT])]
+    whole = _groups_by_class(pd.concat([usable, passed_over]))
+    for label, sizes in _groups_by_class(usable).items():
+        if len(sizes) >= FEWEST_GROUPS:
+            continue
+        found = f"Class {label!r} has {sum(sizes)} usable image(s) in {len(sizes)} group(s)"
+        if len(whole[label]) >= FEWEST_GROUPS:
             raise UserError(
-                f"Class {label!r} has {count} usable image(s) in {found} group(s); at least {FEWEST_GROUPS} groups are "
-                f"needed, one each for train, val and test: add images, or drop it by images.classes={{{label}: null}}."
+                f"{found} among the {len(usable)} that images.limit={images.limit} left; at least {FEWEST_GROUPS} "
+                f"groups are needed, one each for train, val and test: set images.limit to {_limit_that_does(whole)} "
+                "or more, or to null."
             )
+        raise UserError(
+            f"{found}; at least {FEWEST_GROUPS} groups are needed, one each for train, val and test: add images, or "
+            f"drop it by images.classes={{{label}: null}}."
+        )
+
+
+def _groups_by_class(rows: pd.DataFrame) -> dict[str, list[int]]:
+    """Class -> sizes of its groups, the largest first."""
+    groups = rows["group_id"].fillna(rows["image_id"])
+    sizes = groups.groupby(rows["label"]).value_counts()
+    return {str(label): found.tolist() for label, found in sizes.groupby(level=0)}
+
+
+def _limit_that_does(whole: dict[str, list[int]]) -> int:
+    """The smallest limit that is sure to leave each class enough groups: one image more than its largest ones hold."""
+    each = max(sum(sizes[: FEWEST_GROUPS - 1]) + 1 for sizes in whole.values() if len(sizes) >= FEWEST_GROUPS)
+    return sum(min(each, sum(sizes)) for sizes in whole.values())
 
 
 def _duplicates(rows: pd.DataFrame) -> pd.Series[str]:
-    labels = rows["label"].fillna("").groupby(rows["path"]).transform("nunique")
-    again = zip(labels, rows["path"].duplicated(), strict=True)
-    return text(CONFLICT if several > 1 else DUPLICATE if second else None for several, second in again)
+    labels = rows["label"].fillna("")
+    several = labels.groupby(rows["path"]).transform("nunique") > 1
+    told = {path: _listed(found.unique()) for path, found in labels[several].groupby(rows["path"])}
+    again = zip(rows["path"], rows["path"].duplicated(), strict=True)
+    return text(
+        f"{CONFLICT}: {told[path]}" if path in told else DUPLICATE if second else None for path, second in again
+    )
 
 
-def _group(path: PurePosixPath, pattern: re.Pattern[str] | None, block: int | None) -> str | None:
-    match = pattern.search(path.name) if pattern else None
-    if match and match.group(1):
-        return match.group(1)
-    numbers = re.findall(r"[0-9]+", path.stem) if block else []
-    return f"{path.parent}/{int(numbers[-1]) // block}" if block and numbers else None
+def _listed(labels: Iterable[str]) -> str:
+    return ", ".join(repr(label) if label else "none" for label in sorted(labels))
 
 
 def _dropped_classes(found: pd.Series[str], images: Images) -> pd.Series[str]:

@@ -178,9 +178,13 @@ class TableReader:
         return frame
 
     def _relative(self, path: str) -> str:
-        """One spelling per file: relative to the root where the file is named below it, else as given."""
+        """One spelling per file: relative to the root where the file is named below it, else as given.
+
+        A backslash separates folders, as Windows writes it, unless a file has it in its name.
+        """
         place = Path(os.path.normpath(self._root / path))
-        return place.relative_to(self._root).as_posix() if place.is_relative_to(self._root) else path
+        found = place.relative_to(self._root).as_posix() if place.is_relative_to(self._root) else path
+        return self._relative(found.replace("\\", "/")) if "\\" in found and found not in self._below else found
 
     def find(self) -> pd.DataFrame:
         """The table's rows in their order, then one row per file below the root that the table does not name."""
@@ -218,11 +222,16 @@ READERS: dict[str, type[PackagedReader | FolderReader | TableReader | NpzReader 
 """Kind of `config.images.Images` -> its reader."""
 
 
-def open_reader(images: Images, packages_folder: Path, *, need_labels: bool = True) -> Reader:
+def open_reader(
+    images: Images, packages_folder: Path, *, need_labels: bool = True, scratch_folder: Path | None = None
+) -> Reader:
     """The reader of `images.kind`; nothing is touched before its `find`.
 
-    `packages_folder` holds the wheels. Without `need_labels` (prediction) tables and archives may lack labels.
+    `packages_folder` holds the wheels; `scratch_folder` must be there and takes what is expanded while reading (null:
+    the system's place for such files). Without `need_labels` (prediction) tables and archives may lack labels.
     """
+    if images.kind == "npz":
+        return NpzReader(images, packages_folder, need_labels, scratch_folder)
     return READERS[images.kind](images, packages_folder, need_labels)
 
 

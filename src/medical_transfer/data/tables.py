@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,11 @@ def read_table(table: Path, *, need_labels: bool) -> pd.DataFrame:
     name of the audit gets the prefix `table_`.
 
     Raises:
-        UserError: the table is missing or unreadable, lacks a column, or has a split of unknown name.
+        UserError: the table is missing or unreadable, lacks a column or has one twice, holds several values in one cell
+            of a known column, or has a split of unknown name.
     """
     raw = _load(table)
+    _refuse_twice(raw.columns, table)
     needed = ["path", "label"] if need_labels else ["path"]
     for column in needed:
         if column not in raw.columns:
@@ -53,12 +56,15 @@ def read_table(table: Path, *, need_labels: bool) -> pd.DataFrame:
                 f"{table} has no column {column!r}: found {list(map(str, raw.columns))}, expected path and label "
                 "(optional: group, split, site). Rename your columns."
             )
+    for column in KNOWN_COLUMNS:
+        _refuse_nested(raw.get(column, ()), column, table)
     nothing = [None] * len(raw)
     frame = pd.DataFrame({new: tidy(raw.get(old, nothing)) for old, new in KNOWN_COLUMNS.items()})
     frame["path"] = text(None if pd.isna(path) else str(path) for path in raw["path"])
     frame["split"] = _splits(frame["split"], table)
     own = raw[[column for column in raw.columns if column not in KNOWN_COLUMNS]].convert_dtypes()
     own.columns = [f"table_{name}" if name in (*AUDIT_COLUMNS, "slot") else str(name) for name in own.columns]
+    _refuse_twice(own.columns, table)
     return pd.concat([frame[list(FOUND_COLUMNS)], own], axis=1)
 
 
@@ -83,13 +89,14 @@ def _as_text(value: Any) -> str | None:
 def _load(table: Path) -> pd.DataFrame:
     loaders: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".csv": _load_csv,
-        ".parquet": pd.read_parquet,
-        ".pq": pd.read_parquet,
+        ".parquet": _load_parquet,
+        ".pq": _load_parquet,
     }
-    if table.suffix.lower() not in loaders:
+    if table.suffix.lower() not in loaders and not table.is_dir():
         raise UserError(f"images.table is {table}: expected a file that ends with {', '.join(loaders)}.")
     if not table.is_file():
-        raise UserError(f"images.table is {table}, which does not exist: set it to your CSV or Parquet file.")
+        state = "is a folder" if table.is_dir() else "does not exist"
+        raise UserError(f"images.table is {table}, which {state}: set it to your CSV or Parquet file.")
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             frame = loaders[table.suffix.lower()](table)
@@ -103,7 +110,37 @@ def _load(table: Path) -> pd.DataFrame:
 
 def _load_csv(table: Path) -> pd.DataFrame:
     as_text: dict[str, Any] = dict.fromkeys(KNOWN_COLUMNS, str)
+    header = pd.read_csv(table, header=None, nrows=1, dtype=str, encoding="utf-8-sig").iloc[0]
+    _refuse_twice(header.dropna(), table)  # pandas would call the second one `label.1`
     return pd.read_csv(table, dtype=as_text, encoding="utf-8-sig", low_memory=False, index_col=False)
+
+
+def _load_parquet(table: Path) -> pd.DataFrame:
+    from pyarrow.parquet import read_schema  # noqa: PLC0415 - heavy, and needed for this kind of table only
+
+    _refuse_twice(read_schema(table).names, table)
+    return pd.read_parquet(table)
+
+
+def _refuse_twice(names: Iterable[Any], table: Path) -> None:
+    times = Counter(map(str, names))
+    twice = sorted(name for name, count in times.items() if count > 1)
+    if twice:
+        raise UserError(
+            f"{table} has the columns {twice} more than once (an own column that is called like one of the audit "
+            "counts as table_<name>): keep or rename one of each."
+        )
+
+
+def _refuse_nested(values: Iterable[Any], column: str, table: Path) -> None:
+    for row, value in enumerate(values, start=1):
+        if isinstance(value, list | tuple | set | dict | np.ndarray | bytes):
+            kind = "bytes" if isinstance(value, bytes) else "several values in one cell"
+            shown = " ".join(str(value).split())[:60]
+            raise UserError(
+                f"{table} has {kind} in column {column!r} (row {row}: {shown}), expected one text or number per image: "
+                "save it so, with one row per image."
+            )
 
 
 def _splits(found: pd.Series[str], table: Path) -> pd.Series[str]:

@@ -143,8 +143,15 @@ def _tables(content: ReportContent) -> dict[str, pd.DataFrame]:
 def _crossed(leakage: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Examples of nearly equal images with different labels, where the report on leakage names them."""
     found = leakage.get("cross_label_pairs")
-    examples = found.get("examples", []) if isinstance(found, Mapping) else []
-    return [(str(first), str(second)) for first, second in examples]
+    if not isinstance(found, Mapping):
+        return []
+    examples = found.get("examples", [])
+    labels = found.get("labels") or [(None, None)] * len(examples)
+    named = (
+        [f"{path} ({label})" if label else str(path) for path, label in zip(*pair, strict=True)]
+        for pair in zip(examples, labels, strict=True)
+    )
+    return [(first, second) for first, second in named]
 
 
 def _first_files(quarantine: pd.DataFrame) -> pd.DataFrame:

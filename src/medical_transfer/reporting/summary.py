@@ -186,6 +186,13 @@ def _about_the_data(leakage: Mapping[str, Any]) -> list[str]:
         found.append(f"The test rests on only {test['groups']} independent groups; its intervals say little.")
     if crossed := how_many(leakage.get("cross_label_pairs")):
         found.append(f"{count_text(crossed)} pairs of nearly equal images carry different labels: check those labels.")
+    known, unknown = leakage.get("images_with_given_group", 0), leakage.get("images_without_given_group", 0)
+    if known and unknown:
+        found.append(
+            f"The patient (or block of slices) is known of {count_text(known)} images, not of {count_text(unknown)}: "
+            "each of these counts as a patient of its own unless it looks like another. Check images.group_pattern, or "
+            "the column group of the table."
+        )
     if leakage["images"] and leakage["quarantined"] > MANY_QUARANTINED * leakage["images"]:
         share = percent_text(leakage["quarantined"] / leakage["images"])
         found.append(f"{share} of the files could not be used: ask whether they come from one site or one device.")

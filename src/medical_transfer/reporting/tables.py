@@ -102,6 +102,8 @@ def groups_table(leakage: Mapping[str, Any]) -> pd.DataFrame:
         ("Unreadable and quarantined", leakage["quarantined"]),
         ("Excluded, because they share a group with a given test or validation image", leakage["excluded"]),
         ("Passed over: a dropped class, or beyond images.limit", leakage.get("passed_over", 0)),
+        ("Images whose patient (or block of slices) the data give", leakage.get("images_with_given_group")),
+        ("Images whose patient is not known", leakage.get("images_without_given_group")),
         ("Groups as the data give them (an image without a patient is alone)", groups["given"]),
         ("Groups by perceptual hash alone", groups["perceptual_hash_only"]),
         ("Groups after the pixel check", groups["after_pixel_check"]),

@@ -24,9 +24,15 @@ _STRONGEST_FIRST = ("test", "val", "train")
 
 
 def assign_splits(
-    groups_N: Ints, labels_N: Words, given_N: Words, config: SplitConfig, rng: np.random.Generator
+    groups_N: Ints,
+    labels_N: Words,
+    given_N: Words,
+    config: SplitConfig,
+    rng: np.random.Generator,
+    *,
+    paths_N: Words | None = None,
 ) -> tuple[Words, Words]:
-    """Split (N,) of every row, and a reason (N,) where a row is `excluded`, else None.
+    """Split (N,) of every row, and a reason (N,) where a row is `excluded`, else None; errors name rows by `paths_N`.
 
     Without any given split, whole groups are drawn by class to the fractions of `config`. With given splits:
 
@@ -38,25 +44,22 @@ def assign_splits(
       `val_fraction / (1 - test_fraction)` of the training rows, a missing test `test_fraction / (1 - val_fraction)`;
       where both are missing they get their plain fractions.
 
-    Every class with at least three groups is in every split that is drawn. Rows without a label are drawn like a class
-    of their own, without that promise. Labels may differ within a group.
+    Every class is in every split, or the call stops: what cannot be learned, chosen by or tested on is said now and not
+    after training. Rows without a label are drawn like a class of their own, without that promise. Labels may differ
+    within a group.
 
     Raises:
         UserError: a given split is unknown; groups in several given splits (strict); nothing left to train on; a class
-            with fewer groups than the splits that it must be in.
+            that a given split lacks, or with fewer groups than the splits that it must be in.
     """
     given_N = _known_splits(given_N)
-    splits_N, reasons_N = _honour(groups_N, given_N, strict=config.strict)
+    splits_N, reasons_N = _honour(groups_N, given_N, paths_N, strict=config.strict)
     missing = [split for split in ("val", "test") if not (given_N == split).any()]
     train_N = splits_N == "train"
-    if not train_N.any():
-        raise UserError(
-            f"The given splits leave no training image of {len(given_N)}: give some rows the split 'train', or none "
-            "a split at all."
-        )
+    _something_to_train_on(train_N)
     if missing:
-        fractions = _fractions(missing, config)
-        splits_N[train_N] = draw_splits(groups_N[train_N], labels_N[train_N], fractions, rng)
+        splits_N[train_N] = draw_splits(groups_N[train_N], labels_N[train_N], _fractions(missing, config), rng)
+    _every_class_everywhere(labels_N, given_N, splits_N)
     return splits_N, reasons_N
 
 
@@ -130,7 +133,7 @@ def _known_splits(given_N: Words) -> Words:
     return given_N
 
 
-def _honour(groups_N: Ints, given_N: Words, *, strict: bool) -> tuple[Words, Words]:
+def _honour(groups_N: Ints, given_N: Words, paths_N: Words | None, *, strict: bool) -> tuple[Words, Words]:
     """Splits as given, missing ones filled from the group, and rows of weaker splits in a shared group excluded."""
     group_N = np.unique(groups_N, return_inverse=True)[1]
     strength_N = np.select([given_N == split for split in _STRONGEST_FIRST], [0, 1, 2], default=2)
@@ -140,7 +143,7 @@ def _honour(groups_N: Ints, given_N: Words, *, strict: bool) -> tuple[Words, Wor
     reasons_N = np.full(len(given_N), None, dtype=object)
     leaking = np.flatnonzero((given_N != splits_N) & (given_N != None))  # noqa: E711 (an array, compared by element)
     if strict and len(leaking):
-        _refuse(leaking, group_N, given_N, splits_N)
+        _refuse(leaking, group_N, given_N, splits_N, paths_N)
     for row in leaking:
         reasons_N[row] = (
             f"given split {given_N[row]}, but in one group (patient or near-duplicate) with {splits_N[row]}"
@@ -149,14 +152,40 @@ def _honour(groups_N: Ints, given_N: Words, *, strict: bool) -> tuple[Words, Wor
     return splits_N, reasons_N
 
 
-def _refuse(leaking: Ints, group_N: Ints, given_N: Words, splits_N: Words) -> None:
+def _refuse(leaking: Ints, group_N: Ints, given_N: Words, splits_N: Words, paths_N: Words | None) -> None:
     row = int(leaking[0])
     other = int(np.flatnonzero((group_N == group_N[row]) & (given_N == splits_N[row]))[0])
+    one, two = (f"row {place}" if paths_N is None else paths_N[place] for place in (row, other))
     raise UserError(
         f"{len(np.unique(group_N[leaking]))} groups stand in more than one given split, through {len(leaking)} images "
-        f"(for example row {row} in {given_N[row]} and row {other} in {splits_N[row]}): mend the splits, or set "
-        "split.strict=false to exclude these images."
+        f"(for example {one} in {given_N[row]} and {two} in {splits_N[row]}): mend the splits, or "
+        "set split.strict=false to exclude these images."
     )
+
+
+def _something_to_train_on(train_N: NDArray[np.bool_]) -> None:
+    if not train_N.any():
+        raise UserError(
+            f"The given splits leave no training image of {len(train_N)}: give some rows the split 'train', or none "
+            "a split at all."
+        )
+
+
+def _every_class_everywhere(labels_N: Words, given_N: Words, splits_N: Words) -> None:
+    """Refuse splits of which one lacks a class; only those that were given can."""
+    classes = sorted(set(labels_N[~pd.isna(labels_N)]))
+    for split in SPLITS:
+        held = pd.Series(labels_N[splits_N == split]).value_counts()
+        lacking = [name for name in classes if name not in held]
+        if lacking:
+            lost = pd.Series(labels_N).isin(lacking).to_numpy() & (given_N == split) & (splits_N == "excluded")
+            why = f"; {lost.sum()} given ones share a group with a stronger split" if lost.any() else ""
+            way = f", give no image the split {split!r} (it is then drawn)" if split != "train" else ""
+            raise UserError(
+                f"Classes {lacking} have no image in split {split!r} (found {held.sort_index().to_dict()}{why}), but "
+                f"each class must be in train, val and test: give some of their images that split{way}, or leave the "
+                "classes out with images.classes."
+            )
 
 
 def _fractions(missing: list[str], config: SplitConfig) -> dict[str, float]:

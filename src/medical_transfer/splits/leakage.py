@@ -151,8 +151,12 @@ def _cross_label_pairs(ok: pd.DataFrame, duplicates: NearDuplicates) -> dict[str
     pairs_P2 = np.unique(duplicates.pairs[duplicates.kept], axis=0)
     known_P = ~pd.isna(labels_N)[pairs_P2].any(axis=1)
     crossing_P2 = pairs_P2[known_P & (labels_N[pairs_P2[:, 0]] != labels_N[pairs_P2[:, 1]])]
-    examples = [[str(paths_N[first]), str(paths_N[second])] for first, second in crossing_P2[:_EXAMPLES]]
-    return {"count": len(crossing_P2), "examples": examples}
+    shown_P2 = crossing_P2[:_EXAMPLES]
+    return {
+        "count": len(crossing_P2),
+        "examples": [[str(path) for path in pair] for pair in paths_N[shown_P2]],
+        "labels": [[str(label) for label in pair] for pair in labels_N[shown_P2]],
+    }
 
 
 def _split_counts(rows: pd.DataFrame) -> dict[str, Any]:

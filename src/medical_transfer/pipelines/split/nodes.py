@@ -38,7 +38,12 @@ def divide(
     manifest["split"] = pd.Series("excluded", index=audit.index, dtype="string")
     given_N = _words(audit["split"])[drawn]
     splits_n, reasons_n = assign_splits(
-        groups_N[drawn[usable]], _words(audit["label"])[drawn], given_N, split, generator(run.seed, "split")
+        groups_N[drawn[usable]],
+        _words(audit["label"])[drawn],
+        given_N,
+        split,
+        generator(run.seed, "split"),
+        paths_N=_words(audit["path"])[drawn],
     )
     manifest.loc[drawn, "split"] = splits_n
     manifest.loc[drawn, "reason"] = pd.array(reasons_n, dtype="string")
@@ -48,6 +53,8 @@ def divide(
         "excluded": shared,  # because of a leak; what images.limit and images.classes leave out is none
         "passed_over": report["excluded"] - shared,
         "given_groups": bool(audit.loc[usable, "group_id"].notna().any()),
+        "images_with_given_group": int(audit.loc[drawn, "group_id"].notna().sum()),
+        "images_without_given_group": int(audit.loc[drawn, "group_id"].isna().sum()),
     }
     return manifest, {**report, **told}
 
