@@ -8,19 +8,19 @@ from medical_transfer.hooks.guards import Guards
 from medical_transfer.hooks.one_run import OneRun
 from medical_transfer.hooks.timing import Timing
 from medical_transfer.hooks.tracking import Tracking
-from medical_transfer.runtime.provenance import PROJECT
+from medical_transfer.runtime import provenance
 from medical_transfer.types import UserError
 
 
 def in_project(path: str | None) -> str:
-    """A path of the configuration, relative to the project, made absolute.
+    """A path of the configuration, relative to the project or to `~`, made absolute.
 
     Raises:
         UserError: where it is empty.
     """
     if not path:
         raise UserError("run_root (or cache_root) is empty: name a folder, or leave the parameter out.")
-    return str(PROJECT / path)
+    return str(provenance.in_project(str(path)))
 
 
 HOOKS = (Guards(), Timing(), Tracking(), OneRun())

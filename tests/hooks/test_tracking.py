@@ -57,9 +57,12 @@ def test_names_are_such_as_mlflow_takes(name: str) -> None:
         ("postgresql://host/db", "postgresql://host/db"),
         ("runs", (PROJECT / "runs").as_uri()),
         ("/data/runs", Path("/data/runs").as_uri()),
+        ("sqlite:///~/runs.db", "sqlite:////here/runs.db"),
+        ("~/runs", "file:///here/runs"),
     ],
 )
-def test_files_stand_relative_to_the_project(uri: str, place: str) -> None:
+def test_files_stand_relative_to_the_project(uri: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/here")
     assert tracking._absolute(uri) == place
 
 

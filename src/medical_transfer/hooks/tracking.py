@@ -24,7 +24,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from medical_transfer.runtime.provenance import PROJECT, code_state, lock_hash
+from medical_transfer.runtime.provenance import code_state, in_project, lock_hash
 from medical_transfer.types import UserError
 
 logger = logging.getLogger(__name__)
@@ -201,8 +201,8 @@ def _absolute(uri: str) -> str:
     """A sqlite file or a folder stands relative to the project; any other address is left alone."""
     scheme, sqlite, path = uri.partition(SQLITE)
     if sqlite and not scheme:
-        return f"{SQLITE}{PROJECT / path}"
-    return uri if "://" in uri else (PROJECT / uri).as_uri()
+        return f"{SQLITE}{in_project(path)}"
+    return uri if "://" in uri else in_project(uri).as_uri()
 
 
 def _now_ms() -> int:
