@@ -186,7 +186,8 @@ def build_network(source: Source, *, backbones: Backbones, packages_folder: Path
     network = build_architecture(source.architecture, classes=source.classes)
     absent = frozenset() if weights.has_head else head_tensors(source.architecture)
     state = read_state(weights, backbones=backbones, packages_folder=packages_folder)
-    fit_state(network, state, origin=f"Source {source.name}", match=weights.match, ignored=absent)
+    prefix = weights.prefix if isinstance(weights, TensorFile) else ""
+    fit_state(network, state, origin=f"Source {source.name}", match=weights.match, ignored=absent, prefix=prefix)
     return network
 
 
