@@ -8,17 +8,17 @@ import torch
 from safetensors.torch import save_file
 
 from medical_transfer.models.architectures import behead, build_architecture
-from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
+from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, remedy, write_card
 from medical_transfer.models.classifier import Classifier, build_classifier
 from medical_transfer.models.stages import Trunk
 from medical_transfer.models.state_fit import fit_state
 from medical_transfer.models.weight_files import read_tensors
-from medical_transfer.models.weights import checked
-from medical_transfer.runtime.files import atomic_path, sha256_of, write_json
+from medical_transfer.runtime.files import atomic_path, sha256_of
+from medical_transfer.types import UserError
 
 
 def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> ModelCard:
-    """Write `model.safetensors` and then `model.json`, each whole or not at all; return the card with its checksum.
+    """Write `model.safetensors` and then `model.json`, each whole or not at all; return the card with both checksums.
 
     Raises:
         ValueError: where the card names another architecture than the model has.
@@ -32,9 +32,7 @@ def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> Mo
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, temporary)
         checksum = sha256_of(temporary)
-    complete = card.model_copy(update={"sha256": checksum})
-    write_json(folder / CARD_FILE, complete.model_dump(mode="json"))
-    return complete
+    return write_card(folder, card.model_copy(update={"sha256": checksum}))
 
 
 def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
@@ -42,12 +40,17 @@ def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
 
     Raises:
         UserError: where a file is missing, was changed since it was saved, or does not fit the card's architecture
-            (naming the first three mismatches).
+            as the installed libraries build it (naming the first three mismatches).
     """
-    card = read_card(folder)
-    path = checked(folder / WEIGHTS_FILE, card.sha256)
+    card, path = read_card(folder), folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {remedy(folder)}")
+    if sha256_of(path) != card.sha256:
+        raise UserError(f"{path} has another sha256 than {CARD_FILE} says, so it is damaged: {remedy(folder)}")
     classifier = blank_classifier(card)
-    fit_state(classifier, read_tensors(path), origin=str(path))
+    saved_by = ", ".join(f"{name} {version}" for name, version in card.versions.items())
+    advice = f"It was saved by {saved_by}: install those, or {remedy(folder)}"
+    fit_state(classifier, read_tensors(path), origin=str(path), advice=advice)
     return classifier.eval(), card
 
 
