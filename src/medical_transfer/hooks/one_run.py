@@ -26,11 +26,12 @@ class OneRun:
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        """Take the lock.
+        """Take the lock; one that an interrupted run of this process has left is let go.
 
         Raises:
             UserError: where another run has it, or the root cannot be written.
         """
+        self._release()
         self.lock = lock_root(self.root)
 
     @hook_impl
