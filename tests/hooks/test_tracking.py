@@ -132,6 +132,7 @@ def test_a_full_disk_after_the_work_is_a_warning(
         assert said == ""
         assert record.calls[-1] == ("set_terminated", "FINISHED")
     else:
+        assert len(caplog.messages) == (2 if room < 2 else 1)  # the results once, and the end of the run
         assert f"{lost} not recorded ([Errno 28] No space left on device)" in said
         assert (f"all results are in {tmp_path}, but {lost}" in said) == (room < 2)
 
