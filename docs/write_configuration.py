@@ -77,6 +77,8 @@ def _values(field: FieldInfo) -> str:
 
 def _kind(annotation: Any) -> str:
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _kind(inner[0])
     if origin is typing.Literal:
         return ", ".join(f"`{choice}`" for choice in inner)
     if origin in (typing.Union, types.UnionType):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,9 +20,9 @@ from medical_transfer.runtime.provenance import PROJECT
 DOCTOR_SAYS = ("medical-transfer ", "python ", "torch ", "device ", "number format ", "data ", "disk ")
 
 
-def typed(*command: str) -> subprocess.CompletedProcess[str]:
+def typed(*command: str, folder: Path = PROJECT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -98,6 +99,45 @@ def test_a_mistake_is_one_sentence(mistake: str, tmp_path: Path) -> None:
     if "no/such" not in mistake:
         assert len(done.stderr.splitlines()) == 1
         assert not (tmp_path / "run").exists()
+
+
+# The whole command in front of what other tests look at one by one.
+COMMANDS = {
+    "an environment": (("kedro", "run", "--env=nosuch"), "There is no environment 'nosuch'"),
+    "a pipeline": (("kedro", "run", "--env=test", "--pipeline=nope"), "There is no pipeline 'nope'"),
+    "a runner": (("kedro", "run", "--env=test", "--runner=Nope"), "There is no runner 'Nope'"),
+    "a source": (
+        ("kedro", "run", "--env=test", "--params=run_root={0}/run,transferability.sources=[randm]"),
+        "Unknown source 'randm'",
+    ),
+    "started elsewhere": (("medical_transfer", "run", "--env=nosuch"), "There is no environment 'nosuch'"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_what_is_not_there_is_one_line(case: str, tmp_path: Path) -> None:
+    command, sentence = COMMANDS[case]
+    elsewhere = case == "started elsewhere"
+    done = typed(*(word.format(tmp_path) for word in command), folder=tmp_path if elsewhere else PROJECT)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {sentence}")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_file_of_an_environment_is_one_line(tmp_path: Path) -> None:
+    conf = shutil.copytree(PROJECT / "conf", tmp_path / "conf")
+    (conf / "test/parameters/small.yml").write_text("images:\n  size: [32\n", encoding="utf-8")
+    done = typed("kedro", "run", "--env=test", f"--conf-source={conf}")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {conf}/test/parameters/small.yml is no YAML at line 3")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_package_doctors_from_anywhere(tmp_path: Path) -> None:
+    done = typed("medical_transfer", "doctor", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("medical-transfer ")
 
 
 def test_the_package_runs_a_pipeline_too(tmp_path: Path) -> None:

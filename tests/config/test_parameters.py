@@ -9,11 +9,11 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones, OwnSource
-from medical_transfer.config.base import Block, Run
+from medical_transfer.config.base import Block, Run, UserPath
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images
 from medical_transfer.config.model import Model
@@ -182,6 +182,17 @@ def test_fields_are_explained_where_a_name_alone_does_not(block):
     plain = {"val_fraction", "test_fraction"}
     unexplained = {name for name, field in block.model_fields.items() if not field.description} - plain - {"finetune"}
     assert not unexplained
+
+
+def test_a_path_may_begin_at_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/here")
+    own = {"path": "~/w.pth", "architecture": "timm/resnet18"}
+    found = Backbones(weights_root="~/w", downloads="~", own={"mine": own})
+    assert (found.weights_root, found.downloads) == (Path("/here/w"), Path("/here"))
+    assert found.own["mine"].path == Path("/here/w.pth")
+    assert TypeAdapter(UserPath).validate_python("a/~/b") == Path("a/~/b")
+    with pytest.raises(ValidationError, match="~nobody-of-this-name/w names a home folder"):
+        Backbones(weights_root="~nobody-of-this-name/w")
 
 
 def test_class_names_that_yaml_reads_as_something_else():

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medical_transfer.hooks.guards import DECLARED, check_parameters
+from medical_transfer.config.images import Images
+from medical_transfer.hooks.guards import DECLARED, Guards, check_parameters, check_places, check_sources
+from medical_transfer.pipeline_registry import register_pipelines
 from medical_transfer.types import UserError
 
 REFUSED = {
@@ -23,6 +29,8 @@ REFUSED = {
     "an unknown kind": ({"images": {"kind": "nifti"}}, "Parameter 'images.kind' is 'nifti': it should be 'packaged', "),
     "a rule of one value": ({"images": {"group_pattern": "p[0-9]+"}}, "'images.group_pattern': .*has no group"),
     "a rule of several values": ({"images": {"kind": "folder"}}, "images.kind=folder needs images.root"),
+    "a path with a colon": ({"images": {"root": {"/d/a": "b"}}}, "'images.root' is .'/d/a': 'b'., .*put it in quotes"),
+    "a path that is a number": ({"images": {"root": 2024}}, "'images.root' is 2024, .*put it in quotes"),
     "a block that is no block": ({"training": 3}, "training.*should be a valid dictionary"),
     "two faults": ({"run": {"seed": "x"}, "model": {"dropout": 2}}, "'run.seed' is 'x'.*'model.dropout' is 2"),
 }
@@ -40,3 +48,83 @@ def test_refused_with_the_full_name(case: str) -> None:
 def test_what_is_right_passes(parameters: dict[str, Any]) -> None:
     assert set(parameters) <= set(DECLARED)
     check_parameters(parameters)
+
+
+# --- what needs more than one block, or the disk ----------------------------------------------------------------------
+
+OWN = {"mine": {"path": "w.pth", "architecture": "timm/resnet18"}}
+SOURCES: dict[str, tuple[list[str], dict[str, Any], str | None]] = {
+    "of the menu": (["random", "resnet50"], {}, None),
+    "of the libraries": (["timm/no_such_network", "torchvision/resnet34@DEFAULT"], {}, None),
+    "an own one": (["mine", "random"], {"own": OWN}, None),
+    "a slip": (
+        ["efficientnet_lit0"],
+        {},
+        r"Unknown source 'efficientnet_lit0': known are .*Did you mean efficientnet_lite0\?",
+    ),
+    "a slip in an own one": (["mien", "random"], {"own": OWN}, r"Unknown source 'mien'.*Did you mean mine\?"),
+    "a library alone": (["timm/"], {}, "Unknown source 'timm/'"),
+    "two": (["xx", "yyy"], {}, "Unknown source 'xx'.*Unknown source 'yyy'"),
+    "no folder of weights": (["random"], {"weights_root": "/no/such"}, "/no/such/index.json is missing"),
+}
+
+
+@pytest.mark.parametrize("case", SOURCES)
+def test_sources_are_looked_up_before_the_first_node(case: str) -> None:
+    names, backbones, sentence = SOURCES[case]
+    guards, stages = Guards(), register_pipelines()
+    guards.parameters = {"transferability": {"sources": names}, "backbones": backbones, "images": {}}
+    guards.before_pipeline_run(stages["evaluation"])  # reads no source
+    for name in ("transferability", "medical_transfer"):
+        if sentence is None:
+            guards.before_pipeline_run(stages[name])
+        else:
+            with pytest.raises(UserError, match=sentence):
+                guards.before_pipeline_run(stages[name])
+
+
+def test_looking_sources_up_imports_no_torch() -> None:
+    program = "import json, sys; from medical_transfer.hooks.guards import check_sources as check\n"
+    program += "check({'transferability': {'sources': ['random', 'timm/resnet18']}})\n"
+    program += "print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(json.loads(done.stdout.splitlines()[-1]))
+    assert "medical_transfer.models.backbones" in loaded
+    assert not loaded & {"torch", "timm", "torchvision"}
+    assert check_sources.__module__ in loaded
+
+
+PLACES = {
+    "a comma": ("scans,2024", "scans"),
+    "a hash": ("scans #2", "scans"),
+    "another folder": ("scans_2", None),
+    "nothing": (None, None),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+@pytest.mark.parametrize("name", ["root", "table"])
+def test_a_path_that_was_cut_off_is_noticed(tmp_path: Path, case: str, name: str) -> None:
+    there, cut = PLACES[case]
+    if there is not None:
+        (tmp_path / there).mkdir()
+    images = Images.model_validate({name: tmp_path / "scans"})
+    if cut is None:
+        check_places(images)
+    else:
+        with pytest.raises(
+            UserError, match=rf"images\.{name} is .*/scans, which does not exist, but .*/{there} does: "
+        ):
+            check_places(images)
+    (tmp_path / "scans").mkdir()
+    check_places(images)
+    check_places(Images.model_validate({name: tmp_path / "no/such/parent"}))
+
+
+def test_places_are_checked_where_images_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a,b").mkdir()
+    guards, stages = Guards(), register_pipelines()
+    guards.parameters = {"transferability": {}, "images": {"kind": "folder", "root": tmp_path / "a"}}
+    guards.before_pipeline_run(stages["training"])
+    with pytest.raises(UserError, match="a comma or"):
+        guards.before_pipeline_run(stages["ingestion"])

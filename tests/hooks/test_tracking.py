@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import errno
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline, node
+from kedro_datasets.text import TextDataset
 
-from medical_transfer.hooks import tracking
+from medical_transfer.hooks import record_place, tracking
 from medical_transfer.hooks.tracking import flatten, measured
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import UserError
@@ -57,14 +62,17 @@ def test_names_are_such_as_mlflow_takes(name: str) -> None:
         ("postgresql://host/db", "postgresql://host/db"),
         ("runs", (PROJECT / "runs").as_uri()),
         ("/data/runs", Path("/data/runs").as_uri()),
+        ("sqlite:///~/runs.db", "sqlite:////here/runs.db"),
+        ("~/runs", "file:///here/runs"),
     ],
 )
-def test_files_stand_relative_to_the_project(uri: str, place: str) -> None:
-    assert tracking._absolute(uri) == place
+def test_files_stand_relative_to_the_project(uri: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/here")
+    assert record_place.absolute(uri) == place
 
 
 def test_a_database_that_cannot_be_used_is_one_sentence_at_once(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(tracking, "DATABASE_WAIT_S", 0.1)
+    monkeypatch.setattr(record_place, "DATABASE_WAIT_S", 0.1)
     text, folder, locked = tmp_path / "text.db", tmp_path / "folder.db", tmp_path / "locked.db"
     text.write_text("no database " * 100)
     folder.mkdir()
@@ -73,8 +81,109 @@ def test_a_database_that_cannot_be_used_is_one_sentence_at_once(tmp_path, monkey
         other.execute("BEGIN EXCLUSIVE")
         for path in (text, folder, locked):
             with pytest.raises(UserError, match=r"cannot be written to .*correct `uri`"):
-                tracking.check_database(f"sqlite:///{path}")
+                record_place.check_database(f"sqlite:///{path}")
         other.rollback()
-    tracking.check_database(f"sqlite:///{locked}")
-    tracking.check_database(f"sqlite:///{tmp_path}/new/folder/fresh.db")
-    tracking.check_database("http://tracking.example:5000")
+    record_place.check_database(f"sqlite:///{locked}")
+    record_place.check_database(f"sqlite:///{tmp_path}/new/folder/fresh.db")
+    record_place.check_database("http://tracking.example:5000")
+
+
+class Record:
+    """A client of a record that is full after so many calls."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.calls = room, []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> None:
+            if len(self.calls) >= self.room:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            self.calls.append((name, *(str(each) for each in arguments[1:2])))
+
+        return call
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> DataCatalog:
+    """A catalog with two figures that a run has written."""
+    folder = tmp_path / "08_reporting"
+    folder.mkdir()
+    files = {name: TextDataset(filepath=str(folder / f"{name}.html")) for name in ("a", "b")}
+    for dataset in files.values():
+        dataset.save("x")
+    return DataCatalog(files)
+
+
+# Calls in order: metrics (none here), a.html, b.html, then the end of the run.
+ROOM = {0: "a.html, b.html are", 1: "b.html are", 2: "the end of run 1, FINISHED, is", 3: None}
+
+
+@pytest.mark.parametrize("room", ROOM)
+def test_a_full_disk_after_the_work_is_a_warning(
+    room: int, finished: DataCatalog, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook, record, lost = tracking.Tracking(), Record(room), ROOM[room]
+    hook.run_id, hook.client, hook.parameters = "1", record, {"run_root": str(tmp_path)}
+    with caplog.at_level(logging.WARNING):
+        hook.after_pipeline_run(Pipeline([node(lambda: (1, 2), None, ["a", "b"], name="n")]), finished)
+    said = " ".join(caplog.messages)
+    assert hook.run_id is None
+    if lost is None:
+        assert said == ""
+        assert record.calls[-1] == ("set_terminated", "FINISHED")
+    else:
+        assert len(caplog.messages) == (2 if room < 2 else 1)  # the results once, and the end of the run
+        assert f"{lost} not recorded ([Errno 28] No space left on device)" in said
+        assert (f"all results are in {tmp_path}, but {lost}" in said) == (room < 2)
+
+
+@pytest.mark.parametrize(
+    ("cause", "status"), [(None, "FAILED"), (ValueError("x"), "FAILED"), (SystemExit(1), "KILLED")]
+)
+def test_a_run_that_failed_is_closed_with_its_reason(cause: BaseException | None, status: str) -> None:
+    hook, record, error = tracking.Tracking(), Record(9), UserError("because")
+    error.__cause__ = cause
+    hook.run_id, hook.client = "1", record
+    hook.on_pipeline_error(error)
+    assert record.calls == [("set_tag", "error"), ("set_terminated", status)]
+    hook.run_id, hook.client = "2", Record(0)
+    hook.on_pipeline_error(error)  # a record that is full must not hide the error
+
+
+def test_what_an_interrupted_run_left_open_is_closed_by_the_next() -> None:
+    hook, record = tracking.Tracking(), Record(9)
+    hook.run_id, hook.client = "1", record
+    hook.before_pipeline_run({})
+    assert record.calls == [("set_terminated", "KILLED")]
+
+
+def test_a_record_that_takes_nothing_stops_the_run_with_a_sentence(monkeypatch, tmp_path) -> None:
+    hook = tracking.Tracking()
+    places = {"uri": f"sqlite:///{tmp_path}/runs.db", "artifacts": str(tmp_path / "full")}
+    hook.config = record_place.tracking_config({"enabled": True, "experiment": "x", **places})
+
+    def full(*_: Any) -> None:
+        hook.run_id, hook.client = "1", Record(9)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hook, "_open", full)
+    with pytest.raises(UserError, match=r"cannot be written to .*runs\.db or file://.*full .*No space left"):
+        hook.before_pipeline_run({})
+    assert hook.run_id is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"uri": ["x"]}, r"`uri` is \['x'\]"),
+        ({"enabled": "maybe"}, "`enabled` is 'maybe'"),
+        ({"url": "x"}, "`url` is 'x'"),
+    ],
+)
+def test_settings_of_the_record_are_checked(content: dict[str, Any], words: str) -> None:
+    right = {"enabled": True, "uri": "runs", "artifacts": "runs", "experiment": "x"}
+    assert record_place.tracking_config(right).uri == "runs"
+    with pytest.raises(UserError, match=rf"^tracking\.yml: {words} "):
+        record_place.tracking_config(right | content)
+    with pytest.raises(UserError, match="home folder that is not known"):
+        record_place.absolute("~no-one-here/runs")

@@ -2,22 +2,24 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from dataclasses import asdict
 
 import pytest
 import torch
-from graphs import SIDE, Tiny, export
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
-from medical_transfer.models.card import ModelCard, read_card
+from graphs import SIDE, Tiny, export
+from medical_transfer.models.card import ModelCard, read_card, write_card
 from medical_transfer.models.checkpoint import load_checkpoint, save_checkpoint
 from medical_transfer.models.classifier import build_classifier
 from medical_transfer.models.freezing import freeze
 from medical_transfer.models.graph_trunk import read_graph
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.weights import Graph
-from medical_transfer.runtime.files import sha256_of
+from medical_transfer.runtime.files import sha256_of, write_json
+from medical_transfer.runtime.stage import MARK
 from medical_transfer.types import UserError
 
 
@@ -94,21 +96,20 @@ def test_a_changed_file_is_refused(saved):
 
 
 def test_another_architecture_names_the_first_three_mismatches(saved):
-    folder, _, _ = saved
-    facts = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(facts | {"architecture": "timm/resnet18"}))
+    folder, _, written = saved
+    write_card(folder, written.model_copy(update={"architecture": "timm/resnet18"}))
     with pytest.raises(UserError) as error:
         load_checkpoint(folder)
     message = str(error.value)
     assert "trunk.network.conv1.weight found (16, 3, 3, 3), expected (64, 3, 7, 7)" in message
     assert message.count("expected (") == 3
     assert "more)" in message
+    assert all(f"{library} {version}" in message for library, version in written.versions.items())
 
 
 def test_another_number_of_classes_is_a_misfit(saved):
-    folder, _, _ = saved
-    facts = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(facts | {"classes": ["no", "yes"]}))
+    folder, _, written = saved
+    write_card(folder, written.model_copy(update={"classes": ("no", "yes")}))
     with pytest.raises(UserError, match=r"head.1.weight found \(3, 64\), expected \(2, 64\)"):
         load_checkpoint(folder)
 
@@ -129,22 +130,54 @@ def test_a_bad_card_is_one_sentence(tmp_path, content, words):
         read_card(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [({"surprise": 1}, "surprise"), ({"classes": ["one"]}, "classes"), ({"architecture": "timm/none"}, "timm has no")],
-)
-def test_an_edited_card_is_refused(saved, change, words):
+EDITS = {
+    "a key too many": ({"surprise": 1}, "no card of this version .surprise"),
+    "too few classes": ({"classes": ["one"]}, "no card of this version .classes"),
+    "another temperature": ({"temperature": 1.6}, "model.json was edited"),
+    "a threshold": ({"threshold": 0.5}, "model.json was edited"),
+    "classes renamed": ({"classes": ["no", "yes", "unsure"]}, "model.json was edited"),
+    "another architecture": ({"architecture": "timm/none"}, "model.json was edited"),
+    "no checksum": ({"card_sha256": ""}, "model.json was edited"),
+    "another checksum": ({"card_sha256": "0" * 64}, "model.json was edited"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_card_is_refused_wherever_it_lies(saved, tmp_path_factory, edit):
     folder, _, _ = saved
+    change, words = EDITS[edit]
+    elsewhere = shutil.copytree(folder, tmp_path_factory.mktemp("elsewhere") / "copy")
+    write_json(folder / MARK, {})
+    for place, advice in ((folder, f"delete the folder {folder} and give"), (elsewhere, "copy the whole model again")):
+        facts = json.loads((place / "model.json").read_text())
+        (place / "model.json").write_text(json.dumps(facts | change))
+        with pytest.raises(UserError, match=f"{words}.*{advice}"):
+            read_card(place)
+
+
+def test_the_layout_of_a_card_is_not_its_content(saved):
+    folder, _, written = saved
     facts = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(facts | change))
-    with pytest.raises(UserError, match=words):
-        load_checkpoint(folder)
+    (folder / "model.json").write_text(json.dumps(dict(reversed(facts.items()))))
+    assert read_card(folder) == written
 
 
-def test_missing_tensors_are_named(saved):
+DAMAGES = {
+    "weights are gone": ("model.safetensors", None, "model.safetensors is missing: delete the folder"),
+    "weights are cut": ("model.safetensors", b"cut", "has another sha256 than model.json says.*delete the folder"),
+    "card is cut": ("model.json", b"{", "no readable JSON .*delete the folder"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_result_of_a_run_names_the_folder_to_delete(saved, damage):
     folder, _, _ = saved
-    (folder / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"model\.safetensors are missing"):
+    name, content, words = DAMAGES[damage]
+    write_json(folder / MARK, {})
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{words} {folder} and give the same command again, which trains"):
         load_checkpoint(folder)
 
 
@@ -152,8 +185,7 @@ def test_a_file_that_is_no_safetensors_is_refused(saved):
     folder, _, written = saved
     path = folder / "model.safetensors"
     path.write_bytes(b"not tensors")
-    written = written.model_copy(update={"sha256": sha256_of(path)})
-    (folder / "model.json").write_text(written.model_dump_json())
+    write_card(folder, written.model_copy(update={"sha256": sha256_of(path)}))
     with pytest.raises(UserError, match="no readable safetensors"):
         load_checkpoint(folder)
 
@@ -162,7 +194,7 @@ def test_a_tensor_too_many_is_a_misfit(saved):
     folder, _, written = saved
     path = folder / "model.safetensors"
     save_file(load_file(path) | {"extra": torch.zeros(1)}, path)
-    (folder / "model.json").write_text(written.model_copy(update={"sha256": sha256_of(path)}).model_dump_json())
+    write_card(folder, written.model_copy(update={"sha256": sha256_of(path)}))
     with pytest.raises(UserError, match="extra is not expected"):
         load_checkpoint(folder)
 
@@ -231,7 +263,7 @@ def test_a_tampered_graph_is_refused(graph_saved):
     def resaved(**changed):
         kept = {name: tensor for name, tensor in (tensors | changed).items() if tensor is not None}
         save_file(kept, path)
-        (folder / "model.json").write_text(written.model_copy(update={"sha256": sha256_of(path)}).model_dump_json())
+        write_card(folder, written.model_copy(update={"sha256": sha256_of(path)}))
         with pytest.raises(UserError) as error:
             load_checkpoint(folder)
         return str(error.value)
@@ -250,7 +282,7 @@ def test_an_edited_card_of_a_graph_is_refused(graph_saved):
         ({"graph_output": "maps"}, "expected one vector"),
         ({"architecture": "timm/resnet18"}, "conv1.weight is missing"),
     ):
-        (folder / "model.json").write_text(written.model_copy(update=change).model_dump_json())
+        write_card(folder, written.model_copy(update=change))
         with pytest.raises(UserError, match=words):
             load_checkpoint(folder)
 

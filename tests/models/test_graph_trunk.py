@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from graphs import SIDE, WIDTH, Tiny, export
 from torch import nn
 
+from graphs import SIDE, WIDTH, Tiny, export
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.config.model import Model
 from medical_transfer.models import runner

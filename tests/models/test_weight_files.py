@@ -178,6 +178,28 @@ def test_position_alone_is_not_enough():
         fit_state(network, {f"old.{name}": state[name] for name in names}, origin="x", match="order")
 
 
+PREFIXES = {
+    "a wrapper": ("", {"": "module."}, "'module.' stands before 107 of the 107 names: set `prefix: module.`"),
+    "two of them": ("", {"": "module.backbone."}, "set `prefix: module.backbone.`"),
+    "one is taken off already": ("module.", {"": "encoder."}, "set `prefix: module.encoder.`"),
+    "the head is elsewhere": ("", {"": "encoder.", "fc": "head."}, "'encoder.' stands before 105 of the 107 names"),
+    "not the names are wrong": ("", {"fc": "head."}, "Name the architecture"),
+    "nothing alike": ("", {"": "x_"}, "Name the architecture"),
+}
+
+
+@pytest.mark.parametrize("case", PREFIXES)
+def test_a_prefix_that_the_names_carry_is_noticed(case):
+    taken, carried, words = PREFIXES[case]
+    network, state = network_and_state()
+    default = carried.get("", "")
+    renamed = {f"{carried.get(name.partition('.')[0], default)}{name}": tensor for name, tensor in state.items()}
+    with pytest.raises(UserError) as error:
+        fit_state(network, renamed, origin="x", prefix=taken)
+    assert words in str(error.value)
+    assert str(error.value).startswith("x does not fit the architecture: conv1.weight is missing; " if default else "x")
+
+
 def test_only_the_ignored_head_may_be_missing():
     network, state = network_and_state()
     headless = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -13,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from mini_set import parameters, run
+from mini_set import parameters, python, run
 
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import UserError
@@ -87,6 +88,28 @@ def test_failed_run_is_recorded_with_its_reason(tmp_path: Path, runs_of: Found) 
     _, (record,) = runs_of(tmp_path)
     assert record.info.status == "FAILED"
     assert "holds no files" in record.data.tags["error"]
+
+
+STOPPED = """
+import signal, sys
+from kedro.framework.cli.cli import main
+from medical_transfer.pipelines.ingestion import nodes
+number = int(sys.argv.pop())
+nodes.check_trainable = lambda *_: signal.raise_signal(number)
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_run_is_closed_and_says_so(mini_set: Path, tmp_path: Path, runs_of: Found, number: int) -> None:
+    given = f"--params=images.kind=folder,images.root={mini_set},run_root={tmp_path}/run"
+    command = ["run", "--pipeline=ingestion", "--env=test", f"--conf-source={tracked(tmp_path)}", given]
+    done = python("-c", STOPPED, *command, str(int(number)))
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1].startswith("Error: The run was stopped from outside.")
+    assert "Traceback" not in done.stderr
+    _, (record,) = runs_of(tmp_path)
+    assert record.info.status == "KILLED"
 
 
 def test_refused_parameter_leaves_no_record(tmp_path: Path, mini_set: Path) -> None:

@@ -3,11 +3,12 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from medical_transfer.runtime import provenance
-from medical_transfer.runtime.provenance import CodeState, code_state, lock_hash
+from medical_transfer.runtime.provenance import CodeState, code_state, in_project, lock_hash
 
 
 @pytest.fixture
@@ -25,6 +26,12 @@ def git(folder, *arguments) -> str:
 
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+
+
+def test_places_stand_in_the_project_at_home_or_where_they_say(project, monkeypatch):
+    monkeypatch.setenv("HOME", "/here")
+    places = {"runs": project / "runs", "~/runs": Path("/here/runs"), "/there": Path("/there")}
+    assert {path: in_project(path) for path in places} == places
 
 
 @needs_git

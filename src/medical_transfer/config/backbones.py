@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from medical_transfer.config.base import Block
+from medical_transfer.config.base import Block, UserPath
 
 Triple = tuple[float, float, float]
 
@@ -15,7 +14,7 @@ Triple = tuple[float, float, float]
 class OwnSource(Block):
     """A checkpoint of your own: one entry `name: {path, architecture, ...}`."""
 
-    path: Path
+    path: UserPath
     """A `.safetensors` file, a torch file that holds nothing but tensors, or an `.onnx` graph."""
     architecture: str
     """`torchvision/<name>` or `timm/<name>`; `onnx` for a graph, which is built with `model.freeze=all` only."""
@@ -57,9 +56,9 @@ class OwnSource(Block):
 class Backbones(Block):
     """Folders with weights, and your own checkpoints by name."""
 
-    weights_root: Path | None = None
+    weights_root: UserPath | None = None
     """A folder of weights with an `index.json`; each file in it becomes a source named like the file."""
-    downloads: Path | None = None
+    downloads: UserPath | None = None
     """Folder with the files that torchvision and timm publish; null: torch's own cache."""
     allow_download: bool = False
     """Fetch missing torchvision and timm files; false: a missing file stops the run with its address."""

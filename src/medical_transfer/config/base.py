@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Block(BaseModel):
     """A block of parameters, validated before the first node runs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def at_home(path: Path) -> Path:
+    """Read a leading `~` as the home folder: a shell only does so where it stands alone.
+
+    Raises:
+        ValueError: where it names a user who is not known here.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path} names a home folder that is not known here: write the whole path") from error
+
+
+UserPath = Annotated[Path, AfterValidator(at_home)]
+"""A path as users write it; `~` is the home folder."""
 
 
 class Run(Block):

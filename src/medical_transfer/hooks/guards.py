@@ -1,5 +1,7 @@
 """Guards at the door of a run: a parameter that nobody reads, or that has an impossible value, stops it at once.
 
+What needs more than one block, or the disk, is checked where the chosen stages read it, also before the first node.
+
 Kedro checks typed parameters too, but ignores unknown blocks, looks only at the pipeline that runs, and names a block
 instead of the parameter.
 """
@@ -8,10 +10,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -48,6 +52,9 @@ DECLARED = ("run_root", "cache_root", "tracking", *BLOCKS)
 class Guards:
     """Refuses parameters that nothing reads and values that cannot be."""
 
+    def __init__(self) -> None:
+        self.parameters: dict[str, Any] = {}
+
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Check the parameters of files and command line together, before a catalog or a record of the run exists.
@@ -55,7 +62,20 @@ class Guards:
         Raises:
             UserError: with the full name of the parameter.
         """
-        check_parameters(context.config_loader["parameters"])
+        self.parameters = context.config_loader["parameters"]
+        check_parameters(self.parameters)
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Check what the stages that run would read, before the run takes its root or is recorded.
+
+        Raises:
+            UserError: where a source is unknown or a path of images was cut off.
+        """
+        if "params:transferability" in pipeline.inputs():
+            check_sources(self.parameters)
+        if "audit" in pipeline.all_outputs():
+            check_places(Images.model_validate(self.parameters["images"]))
 
 
 def check_parameters(parameters: dict[str, Any]) -> None:
@@ -74,6 +94,45 @@ def check_parameters(parameters: dict[str, Any]) -> None:
         raise UserError(" ".join(faults))
 
 
+def check_sources(parameters: dict[str, Any]) -> None:
+    """Check the names of the sources that compete against those that there are.
+
+    Raises:
+        UserError: names what is unknown, and what may have been meant.
+    """
+    from medical_transfer.models.backbones import check_names  # noqa: PLC0415 - numpy, which few commands need
+
+    transferability = Transferability.model_validate(parameters["transferability"])
+    check_names(transferability.sources, Backbones.model_validate(parameters.get("backbones", {})))
+
+
+def check_places(images: Images) -> None:
+    """Notice a path that the command line cut off: it is not there, but one that begins like it is.
+
+    Raises:
+        UserError: names both.
+    """
+    for name, path in (("root", images.root), ("table", images.table)):
+        longer = _longer(path) if path is not None else []
+        if longer:
+            raise UserError(
+                f"images.{name} is {path}, which does not exist, but {longer[0]} does: in --params a comma or ' #' "
+                "ends a value, so write such a path in quotes into conf/local/parameters.yml."
+            )
+
+
+def _longer(path: Path) -> list[Path]:
+    """What is there in place of a missing path: neighbours whose names go on where the command line cuts."""
+    try:
+        if path.exists():
+            return []
+        return sorted(
+            each for each in path.parent.iterdir() if each.name.startswith((f"{path.name},", f"{path.name} #"))
+        )
+    except OSError:  # no such parent, or one that must not be read: what is missing is said by its reader
+        return []
+
+
 def _faults(name: str, block: type[Block], parameters: dict[str, Any]) -> list[str]:
     try:
         block.model_validate(parameters[name])
@@ -87,6 +146,8 @@ def _sentence(name: str, block: type[Block], details: ErrorDetails) -> str:
     full_name = ".".join([name, *place])
     if details["type"] == "extra_forbidden":
         return f"Unknown parameter '{full_name}'.{_meant(place[-1], _names(block))}"
+    if details["type"] == "path_type":
+        return f"Parameter '{full_name}' is {details['input']!r}, which YAML does not read as text: put it in quotes."
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not place:  # a rule of the whole block names its parameters itself
         return f"Parameter block '{name}': {message}."

@@ -8,7 +8,7 @@ from filelock import FileLock, Timeout
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
-from medical_transfer.runtime.provenance import PROJECT
+from medical_transfer.runtime.provenance import PROJECT, in_project
 from medical_transfer.types import UserError
 
 
@@ -22,15 +22,16 @@ class OneRun:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember where the run writes."""
-        self.root = PROJECT / str(context.config_loader["parameters"]["run_root"])
+        self.root = in_project(str(context.config_loader["parameters"]["run_root"]))
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        """Take the lock.
+        """Take the lock; one that an interrupted run of this process has left is let go.
 
         Raises:
             UserError: where another run has it, or the root cannot be written.
         """
+        self._release()
         self.lock = lock_root(self.root)
 
     @hook_impl

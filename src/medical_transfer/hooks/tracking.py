@@ -1,38 +1,38 @@
 """The record of a run in MLflow: parameters, metrics, figures, report and model; the only importer of mlflow.
 
 mlflow is imported when a run begins, so that other commands don't pay for it, and all calls carry the run's id, so that
-nothing depends on a global active run.
+nothing depends on a global active run. A record that cannot be begun stops the run before its first node; one that
+cannot be finished is a warning, since the results themselves are there.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
 import re
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from medical_transfer.runtime.provenance import PROJECT, code_state, lock_hash
+from medical_transfer.config.tracking import TrackingConfig
+from medical_transfer.hooks.record_place import absolute, alone, check_database, no_record, one_line, tracking_config
+from medical_transfer.runtime.provenance import code_state, in_project, lock_hash
 from medical_transfer.types import UserError
 
 logger = logging.getLogger(__name__)
 
 LONGEST_VALUE = 500
-SQLITE = "sqlite:///"
-DATABASE_WAIT_S = 20
-"""So long another run may hold the database before this one gives up."""
 METRICS_PER_CALL, PARAMETERS_PER_CALL = 1000, 100
 FIGURE_PATHS = "08_reporting"
 
@@ -41,34 +41,53 @@ class Tracking:
     """One MLflow run per pipeline run."""
 
     def __init__(self) -> None:
-        self.config: dict[str, Any] = {"enabled": False}
+        self.config: TrackingConfig | None = None
         self.parameters: dict[str, Any] = {}
         self.client: Any = None
         self.run_id: str | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Read `conf/*/tracking.yml`."""
-        self.config = context.config_loader["tracking"]
+        """Read `conf/*/tracking.yml`.
+
+        Raises:
+            UserError: where it holds something else than expected.
+        """
+        self.config = tracking_config(context.config_loader["tracking"])
         self.parameters = context.config_loader["parameters"]
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Open the run and log the parameters."""
-        if not self.config["enabled"]:
+        """Open the run and log the parameters.
+
+        Raises:
+            UserError: where the record cannot be written.
+        """
+        self._close("KILLED")  # what an interrupted run of this process has left open
+        if self.config is None or not self.config.enabled:
             return
         os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
         logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # stack traces of what it raises too
+        uri = absolute(self.config.uri)
+        check_database(uri)
+        try:
+            self._open(uri, self.config, run_params)
+        except unwritable() as error:
+            self._close("FAILED")
+            raise UserError(no_record(f"{uri} or {absolute(self.config.artifacts)}", error)) from error
+
+    def _open(self, uri: str, config: TrackingConfig, run_params: dict[str, Any]) -> None:
         from mlflow.entities import Param  # noqa: PLC0415 - seconds that only a run should pay
         from mlflow.tracking import MlflowClient  # noqa: PLC0415
 
-        uri = _absolute(self.config["uri"])
-        check_database(uri)
-        with _alone(uri):
+        with alone(uri):
             self.client = MlflowClient(tracking_uri=uri)
-            experiment = self._experiment()
+            experiment = self._experiment(config)
         self.run_id = self.client.create_run(experiment, tags=self._tags(run_params)).info.run_id
+        atexit.unregister(self._close)
+        atexit.register(self._close, "KILLED")  # Ctrl-C passes by the hooks for errors
         flat = [Param(_allowed(k), str(v)[:LONGEST_VALUE]) for k, v in flatten(self.parameters).items()]
         for start in range(0, len(flat), PARAMETERS_PER_CALL):
             self.client.log_batch(self.run_id, params=flat[start : start + PARAMETERS_PER_CALL])
@@ -81,24 +100,31 @@ class Tracking:
         if self.run_id is None:
             return
         self._log_results(catalog, {*pipeline.all_outputs(), "timing"})
-        self.client.set_terminated(self.run_id, "FINISHED")
-        self.run_id = None
+        self._close("FINISHED")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the run as failed, with the reason."""
         if self.run_id is None:
             return
-        self.client.set_tag(self.run_id, "error", f"{type(error).__name__}: {error}"[:LONGEST_VALUE])
-        self.client.set_terminated(self.run_id, "FAILED")
-        self.run_id = None
+        with _warned("the reason why the run failed is"):
+            self.client.set_tag(self.run_id, "error", f"{type(error).__name__}: {error}"[:LONGEST_VALUE])
+        stopped = isinstance(error.__cause__, SystemExit)  # training has said so in a sentence
+        self._close("KILLED" if stopped else "FAILED")
 
-    def _experiment(self) -> str:
-        found = self.client.get_experiment_by_name(self.config["experiment"])
+    def _close(self, status: str) -> None:
+        if self.run_id is None:
+            return
+        run_id, self.run_id = self.run_id, None
+        with _warned(f"the end of run {run_id}, {status}, is"):
+            self.client.set_terminated(run_id, status)
+
+    def _experiment(self, config: TrackingConfig) -> str:
+        found = self.client.get_experiment_by_name(config.experiment)
         if found is not None:
             return str(found.experiment_id)
-        artifacts = _absolute(self.config["artifacts"])
-        return str(self.client.create_experiment(self.config["experiment"], artifact_location=artifacts))
+        artifacts = absolute(config.artifacts)
+        return str(self.client.create_experiment(config.experiment, artifact_location=artifacts))
 
     def _tags(self, run_params: dict[str, Any]) -> dict[str, str]:
         state = code_state()
@@ -113,40 +139,40 @@ class Tracking:
         return {**tags, "mlflow.parentRunId": parent} if parent else tags
 
     def _log_results(self, catalog: DataCatalog, outputs: set[str]) -> None:
+        """Log results one after the other; where the record takes no more, say what is left out."""
+        made = {name for name in outputs if name in catalog and catalog.exists(name)}
+        steps: dict[str, Callable[[], None]] = {"metrics": partial(self._log_metrics, catalog, made)}
+        for path in sorted({file for name in made for file in _files(catalog, name)}):
+            steps[path.name] = partial(self.client.log_artifact, self.run_id, str(path), "reporting")
+        if "finetuned_model" in made:
+            steps["model"] = partial(self._log_model, catalog)
+        names = list(steps)
+        for done, log in enumerate(steps.values()):
+            root = in_project(str(self.parameters["run_root"]))
+            with _warned(f"all results are in {root}, but {', '.join(names[done:])} are") as written:
+                log()
+            if not written:
+                return
+
+    def _log_metrics(self, catalog: DataCatalog, made: set[str]) -> None:
         from mlflow.entities import Metric  # noqa: PLC0415
 
-        made = {name for name in outputs if name in catalog and catalog.exists(name)}
         metrics = [Metric(_allowed(name), value, _now_ms(), step) for name, value, step in measured(catalog, made)]
         for start in range(0, len(metrics), METRICS_PER_CALL):
             self.client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
-        for path in sorted({file for name in made for file in _files(catalog, name)}):
-            self.client.log_artifact(self.run_id, str(path), "reporting")
-        if "finetuned_model" in made:
-            model = catalog.load("finetuned_model")
-            self.client.log_artifacts(self.run_id, str(model.folder), "model")
-            self.client.set_tag(self.run_id, "data_fingerprint", model.card.data_fingerprint)
+
+    def _log_model(self, catalog: DataCatalog) -> None:
+        model = catalog.load("finetuned_model")
+        self.client.log_artifacts(self.run_id, str(model.folder), "model")
+        self.client.set_tag(self.run_id, "data_fingerprint", model.card.data_fingerprint)
 
 
-def check_database(uri: str) -> None:
-    """Open the sqlite file of a record, since mlflow retries a broken one for many minutes; other addresses pass.
+def unwritable() -> tuple[type[Exception], ...]:
+    """What a full disk, a lost server or a broken database raise through mlflow."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
-    Raises:
-        UserError: where the file cannot be written, is locked by another program, or is no database.
-    """
-    if not uri.startswith(SQLITE):
-        return
-    path = Path(uri.removeprefix(SQLITE))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=DATABASE_WAIT_S)) as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("SELECT name FROM sqlite_master").fetchall()
-            database.rollback()
-    except (OSError, sqlite3.Error) as error:
-        raise UserError(
-            f"The record of runs cannot be written to {path} ({error}): correct `uri` in conf/base/tracking.yml, free "
-            "the file, or set `enabled: false` there to run without a record."
-        ) from error
+    return (OSError, MlflowException, SQLAlchemyError)
 
 
 def flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -183,26 +209,20 @@ def _files(catalog: DataCatalog, name: str) -> list[Path]:
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Runs that begin at the same time on a new sqlite file make its tables and the experiment one after the other."""
-    if not uri.startswith(SQLITE):
-        yield
-        return
-    with FileLock(f"{uri.removeprefix(SQLITE)}.lock"):
-        yield
+def _warned(lost: str) -> Iterator[list[bool]]:
+    """Go on where the record cannot be written, with a warning; yields a list that is filled where it was."""
+    written: list[bool] = []
+    try:
+        yield written
+        written.append(True)
+    except unwritable() as error:
+        advice = "Free some space or mend the record; the same command, given again, records finished results."
+        logger.warning("MLflow: %s not recorded (%s). %s", lost, one_line(error), advice)
 
 
 def _allowed(name: str) -> str:
     """A name as MLflow takes it: class names in it may hold anything."""
     return re.sub(r"[^\w./\- :]|/(?=[/.]|$)", "_", name)
-
-
-def _absolute(uri: str) -> str:
-    """A sqlite file or a folder stands relative to the project; any other address is left alone."""
-    scheme, sqlite, path = uri.partition(SQLITE)
-    if sqlite and not scheme:
-        return f"{SQLITE}{PROJECT / path}"
-    return uri if "://" in uri else (PROJECT / uri).as_uri()
 
 
 def _now_ms() -> int:

@@ -8,6 +8,7 @@ name of their YAML entry. Looking a source up imports no torch, unless its name 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,14 +152,36 @@ def find_source(name: str, backbones: Backbones) -> Source:
     known = known_sources(backbones)
     if name in known:
         return known[name]
-    library, _, network = name.partition("/")
-    if library in ("torchvision", "timm") and network:
-        from medical_transfer.models import published  # noqa: PLC0415 - brings torch and the library
+    if not _published(name):
+        raise UserError(_unknown(name, known))
+    from medical_transfer.models import published  # noqa: PLC0415 - brings torch and the library
 
-        return published.torchvision_source(network) if library == "torchvision" else published.timm_source(network)
+    library, _, network = name.partition("/")
+    return published.torchvision_source(network) if library == "torchvision" else published.timm_source(network)
+
+
+def check_names(names: Iterable[str], backbones: Backbones) -> None:
+    """Refuse names of sources that nothing has; what torchvision and timm publish under a name is not asked.
+
+    Raises:
+        UserError: names each unknown source, what is known and what may have been meant.
+    """
+    known = known_sources(backbones)
+    unknown = [name for name in names if name not in known and not _published(name)]
+    if unknown:
+        raise UserError(" ".join(_unknown(name, known) for name in unknown))
+
+
+def _published(name: str) -> bool:
+    """Whether a library is asked for a source of this name."""
+    library, _, network = name.partition("/")
+    return library in ("torchvision", "timm") and network != ""
+
+
+def _unknown(name: str, known: Mapping[str, Source]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
-    raise UserError(
+    return (
         f"Unknown source {name!r}: known are {', '.join(known)}, and any torchvision/<name> or timm/<name>.{meant} "
         "Files of your own are named in backbones.own or found in backbones.weights_root."
     )
@@ -186,7 +209,8 @@ def build_network(source: Source, *, backbones: Backbones, packages_folder: Path
     network = build_architecture(source.architecture, classes=source.classes)
     absent = frozenset() if weights.has_head else head_tensors(source.architecture)
     state = read_state(weights, backbones=backbones, packages_folder=packages_folder)
-    fit_state(network, state, origin=f"Source {source.name}", match=weights.match, ignored=absent)
+    prefix = weights.prefix if isinstance(weights, TensorFile) else ""
+    fit_state(network, state, origin=f"Source {source.name}", match=weights.match, ignored=absent, prefix=prefix)
     return network
 
 

@@ -1,23 +1,30 @@
-"""The model card: what stands beside the weights of a trained model. Reading it imports no torch."""
+"""The model card: what stands beside the weights of a trained model. Reading it imports no torch.
+
+A card carries a checksum of its own content, so that a threshold or class name that was edited by hand is noticed
+wherever the model's folder was copied to.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 import medical_transfer
 from medical_transfer.config.base import Block
 from medical_transfer.models.preprocessing import Preprocessing
-from medical_transfer.runtime.files import read_json
+from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.runtime.stage import MARK
 from medical_transfer.types import UserError
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
+CHECKSUM = "card_sha256"
 
 
 def current_versions() -> dict[str, str]:
@@ -68,6 +75,8 @@ class ModelCard(Block):
     the features. Filled in when the model is saved."""
     sha256: str = ""
     """Checksum of the tensors' file; filled in when the model is saved."""
+    card_sha256: str = ""
+    """Checksum of everything else in the card; filled in when it is written."""
 
     @model_validator(mode="after")
     def _classes_are_told_apart(self) -> Self:
@@ -78,25 +87,54 @@ class ModelCard(Block):
         return self
 
 
+def write_card(folder: Path, card: ModelCard) -> ModelCard:
+    """Write a card with the checksum of its content, whole or not at all; return it as written."""
+    content = card.model_dump(mode="json")
+    content[CHECKSUM] = _checksum(content)
+    write_json(folder / CARD_FILE, content)
+    return card.model_copy(update={CHECKSUM: content[CHECKSUM]})
+
+
 def read_card(folder: Path) -> ModelCard:
     """Read the card of the model in a folder.
 
     Raises:
-        UserError: where there is no model, or its card is not one.
+        UserError: where there is no model, or its card is not one or was edited since it was written.
     """
     path = folder / CARD_FILE
     if not path.is_file():
         raise UserError(f"{folder} holds no model: expected {CARD_FILE} and {WEIGHTS_FILE} in it. Correct the path.")
     try:
-        return ModelCard.model_validate(read_json(path))
+        content = read_json(path)
+        card = ModelCard.model_validate(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no readable JSON ({error}): the file is damaged, take it from a backup.") from error
+        raise UserError(f"{path} is no readable JSON ({error}): {remedy(folder)}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the card"
         raise UserError(
-            f"{path} is no card of this version ({where}: {first['msg']}): was it written by another version or edited?"
+            f"{path} is no card of this version ({where}: {first['msg']}): if another version wrote it, use that one, "
+            f"else {remedy(folder)}"
         ) from error
+    if card.card_sha256 != _checksum(content):
+        raise UserError(
+            f"{path} was edited since it was written (its content has another checksum than its {CHECKSUM}): undo "
+            f"the edit, or {remedy(folder)} Thresholds and class names are set by the parameters of a run."
+        )
+    return card
+
+
+def remedy(folder: Path) -> str:
+    """What to do where the model in a folder is damaged: a run's own result is made again, a copy is copied again."""
+    if (folder / MARK).exists():
+        return f"delete the folder {folder} and give the same command again, which trains this model again."
+    return f"copy the whole model again to {folder} from where it was trained."
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    """Checksum of a card's content, whatever the order and layout of its file."""
+    facts = {name: value for name, value in content.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

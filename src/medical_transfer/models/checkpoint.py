@@ -13,15 +13,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from medical_transfer.models.architectures import behead, build_architecture
-from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card
+from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, remedy, write_card
 from medical_transfer.models.classifier import Classifier, build_classifier
 from medical_transfer.models.graph_trunk import GraphTrunk
 from medical_transfer.models.stages import Trunk
 from medical_transfer.models.state_fit import fit_state
 from medical_transfer.models.trunk import AnyTrunk
 from medical_transfer.models.weight_files import read_tensors
-from medical_transfer.models.weights import Graph, checked
-from medical_transfer.runtime.files import atomic_path, sha256_of, write_json
+from medical_transfer.models.weights import Graph
+from medical_transfer.runtime.files import atomic_path, sha256_of
 from medical_transfer.types import UserError
 
 _GRAPH = "trunk.graph"
@@ -29,7 +29,7 @@ _GRAPH = "trunk.graph"
 
 
 def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> ModelCard:
-    """Write `model.safetensors` and then `model.json`, each whole or not at all; return the card with its checksum.
+    """Write `model.safetensors` and then `model.json`, each whole or not at all; return the card with both checksums.
 
     Raises:
         ValueError: where the card names another architecture than the model has.
@@ -43,9 +43,9 @@ def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> Mo
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
         save_file(tensors, temporary)
         checksum = sha256_of(temporary)
-    complete = card.model_copy(update={"sha256": checksum, "graph_output": classifier.trunk.graph_output})
-    write_json(folder / CARD_FILE, complete.model_dump(mode="json"))
-    return complete
+    return write_card(
+        folder, card.model_copy(update={"sha256": checksum, "graph_output": classifier.trunk.graph_output})
+    )
 
 
 def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
@@ -53,13 +53,18 @@ def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
 
     Raises:
         UserError: where a file is missing, was changed since it was saved, or does not fit the card's architecture
-            (naming the first three mismatches).
+            as the installed libraries build it (naming the first three mismatches).
     """
-    card = read_card(folder)
-    path = checked(folder / WEIGHTS_FILE, card.sha256)
+    card, path = read_card(folder), folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {remedy(folder)}")
+    if sha256_of(path) != card.sha256:
+        raise UserError(f"{path} has another sha256 than {CARD_FILE} says, so it is damaged: {remedy(folder)}")
     tensors = read_tensors(path)
     classifier = blank_classifier(card, tensors)
-    fit_state(classifier, tensors, origin=str(path))
+    saved_by = ", ".join(f"{name} {version}" for name, version in card.versions.items())
+    advice = f"It was saved by {saved_by}: install those, or {remedy(folder)}"
+    fit_state(classifier, tensors, origin=str(path), advice=advice)
     return classifier.eval(), card
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
@@ -21,6 +22,8 @@ def fit_state(
     origin: str,
     match: Match = "names",
     ignored: AbstractSet[str] = frozenset(),
+    prefix: str = "",
+    advice: str = "Name the architecture and the number of classes that these weights were made for.",
 ) -> None:
     """Copy `state` into `network`, in place.
 
@@ -30,6 +33,8 @@ def fit_state(
         origin: what the tensors are called in an error.
         match: by name, or by position (then the last part of the names, weight or running_mean, must agree too).
         ignored: tensors of the network that the file does not hold (its head).
+        prefix: what was already taken off the names.
+        advice: what to do where they do not fit; another prefix that the names carry comes before it.
 
     Raises:
         UserError: naming the first three mismatches.
@@ -38,14 +43,38 @@ def fit_state(
     found = dict(state)
     if match == "order":
         found = _renamed_by_position(_without_counters(found), list(_without_counters(wanted)))
-    problems = _mismatches(_without_counters(found), _without_counters(wanted))
+    learned, needed = _without_counters(found), _without_counters(wanted)
+    problems = _mismatches(learned, needed)
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise UserError(
             f"{origin} does not fit the architecture: {'; '.join(problems[:3])}{more}. "
-            "Name the architecture and the number of classes that these weights were made for."
+            f"{_carried(learned, needed, prefix) or advice}"
         )
     network.load_state_dict(found, strict=False)
+
+
+def _carried(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], taken: str) -> str:
+    """Advice to take off what stands before the wanted names in the file (a wrapper, a part of a larger network)."""
+    common = Counter(
+        name.removesuffix(inner)
+        for name in found
+        for inner in _ends_of(name)
+        if inner in wanted and found[name].shape == wanted[inner].shape
+    )
+    carried, fitting = max(common.items(), key=lambda each: each[1], default=("", 0))
+    if 2 * fitting <= len(wanted):
+        return ""
+    return (
+        f"In the file {carried!r} stands before {fitting} of the {len(wanted)} names: set `prefix: {taken}{carried}` "
+        "in the entry of backbones.own."
+    )
+
+
+def _ends_of(name: str) -> list[str]:
+    """Every end of a dotted name that begins after a dot, longest first."""
+    parts = name.split(".")
+    return [".".join(parts[start:]) for start in range(1, len(parts))]
 
 
 def _without_counters(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,10 +8,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from medical_transfer.config.base import at_home
 from medical_transfer.runtime.files import sha256_of
 
 PROJECT = Path(__file__).parents[3]
 """The project's folder (the one with `pyproject.toml`) in a checkout."""
+
+
+def in_project(path: str | Path) -> Path:
+    """Absolute form of a path that stands relative to the project, or to the home folder where it begins with `~`."""
+    return PROJECT / at_home(Path(path))
 
 
 @dataclass(frozen=True)
