@@ -6,6 +6,9 @@ since no stage imports torch, lightning or mlflow before it works.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from kedro.pipeline import Pipeline
 
 from medical_transfer.pipelines import (
@@ -18,22 +21,25 @@ from medical_transfer.pipelines import (
     training,
     transferability,
 )
+from medical_transfer.pipelines.site import TARGET
 
-STAGES = {
-    "ingestion": ingestion,
-    "split": split,
-    "augmentation": augmentation,
-    "transferability": transferability,
-    "model_building": model_building,
-    "training": training,
-    "evaluation": evaluation,
-    "reporting": reporting,
+STAGES: dict[str, Callable[[], Pipeline]] = {
+    "ingestion": ingestion.create_pipeline,
+    "split": split.create_pipeline,
+    "target_ingestion": partial(ingestion.create_pipeline, TARGET),
+    "target_split": partial(split.create_pipeline, TARGET),
+    "augmentation": augmentation.create_pipeline,
+    "transferability": transferability.create_pipeline,
+    "model_building": model_building.create_pipeline,
+    "training": training.create_pipeline,
+    "evaluation": evaluation.create_pipeline,
+    "reporting": reporting.create_pipeline,
 }
 """The stages of the main job in run order."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; `medical_transfer` is the main job and the default."""
-    stages = {name: stage.create_pipeline() for name, stage in STAGES.items()}
+    stages = {name: create_pipeline() for name, create_pipeline in STAGES.items()}
     main = sum(stages.values(), Pipeline([]))
     return {"__default__": main, "medical_transfer": main, **stages}

@@ -15,7 +15,7 @@ from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.config.base import Block, Run, UserPath
 from medical_transfer.config.evaluation import Evaluation
-from medical_transfer.config.images import Images
+from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.training import Finetune, Training
@@ -35,6 +35,7 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "run": Run,
     "split": SplitConfig,
+    "target_images": TargetImages,
     "training": Training,
     "transferability": Transferability,
 }
@@ -164,6 +165,19 @@ def test_a_kind_of_images_needs_its_place(kind, missing):
     with pytest.raises(ValidationError, match=rf"images\.kind={kind} needs images\.{missing}"):
         Images(kind=kind)
     Images(kind=kind, **{missing: "/somewhere"})
+
+
+def test_a_second_site_is_absent_by_default_and_names_itself():
+    assert TargetImages().kind == "none"
+    with pytest.raises(ValidationError, match=r"target_images\.kind=folder needs target_images\.root"):
+        TargetImages(kind="folder")
+
+
+def test_a_second_site_is_decoded_as_the_first_unless_it_says_otherwise():
+    first = Images(size=224, fit="pad", workers=2, limit=10, sixteen_bit="full")
+    beside = TargetImages(kind="folder", root="/there", fit="squash").beside(first)
+    assert (beside.size, beside.fit, beside.workers) == (224, "squash", 2)
+    assert (beside.limit, beside.sixteen_bit, beside.root) == (None, "quarantine", Path("/there"))
 
 
 def choices(block: type[Block], field: str) -> set[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from medical_transfer.datasets.figure import FigureDataset
-from medical_transfer.datasets.manifest import ManifestValidator
+from medical_transfer.datasets.manifest import ManifestValidator, TargetManifestValidator
 from medical_transfer.types import AUDIT_COLUMNS
 
 
@@ -44,3 +44,17 @@ def test_manifest_without_a_column_is_refused() -> None:
     frame = manifest(["train"], ["a"]).drop(columns=["reason", "phash"])
     with pytest.raises(DataValidationError, match="lacks the columns phash, reason"):
         ManifestValidator().validate(frame)
+
+
+def test_a_manifest_without_rows_is_right_only_for_a_second_site() -> None:
+    empty = manifest([], [])
+    pd.testing.assert_frame_equal(TargetManifestValidator().validate(empty.copy()), empty)
+    with pytest.raises(DataValidationError, match="has no rows"):
+        ManifestValidator().validate(empty)
+
+
+def test_a_second_site_has_its_columns_and_no_leak_either() -> None:
+    with pytest.raises(DataValidationError, match="lacks the columns phash"):
+        TargetManifestValidator().validate(manifest([], []).drop(columns=["phash"]))
+    with pytest.raises(DataValidationError, match="1 groups stand in more than one split"):
+        TargetManifestValidator().validate(manifest(["train", "test"], ["a", "a"]))

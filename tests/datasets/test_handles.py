@@ -10,11 +10,15 @@ import pytest
 
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.datasets.checkpoint import CheckpointDataset
-from medical_transfer.datasets.image_cache import ImageCacheDataset
+from medical_transfer.datasets.image_cache import NO_CACHE, ImageCacheDataset, TargetImageCacheDataset
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.types import UserError
 
-KINDS = {"image cache": (ImageCacheDataset, ImageCache), "checkpoint": (CheckpointDataset, TrainedModel)}
+KINDS = {
+    "image cache": (ImageCacheDataset, ImageCache),
+    "second site's": (TargetImageCacheDataset, ImageCache),
+    "checkpoint": (CheckpointDataset, TrainedModel),
+}
 
 
 @pytest.fixture
@@ -33,6 +37,13 @@ def test_saved_and_loaded_is_the_same_folder(kind: str, whole: Path, tmp_path: P
     pointer.save(handle(whole))
     assert pointer.exists()
     assert pointer.load() == handle(tmp_path / "run/things/0123")
+
+
+def test_a_second_site_may_have_no_cache(tmp_path: Path) -> None:
+    pointer = TargetImageCacheDataset(filepath=str(tmp_path / "run/pointer.json"))
+    pointer.save(NO_CACHE)
+    assert json.loads((tmp_path / "run/pointer.json").read_text(encoding="utf-8")) == {"folder": None}
+    assert pointer.load() == NO_CACHE
 
 
 def test_a_moved_run_still_finds_its_folder(whole: Path, tmp_path: Path) -> None:

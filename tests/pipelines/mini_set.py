@@ -58,14 +58,14 @@ def parameters(root: Path, **blocks: dict[str, Any]) -> dict[str, Any]:
     return {"images": images, "transferability": sources, **blocks}
 
 
-def run(run_root: Path, given: dict[str, Any], *names: str, conf: Path | None = None) -> Path:
+def run(run_root: Path, given: dict[str, Any], *names: str, conf: Path | None = None, env: str = "test") -> Path:
     """Run pipelines (the main job where none is named) in this process; results lie below `run_root`."""
     bootstrap_project(PROJECT)
     given = {"run_root": str(run_root), **given}
     source = str(conf) if conf else None
     with (
         warnings.catch_warnings(),
-        KedroSession.create(PROJECT, env="test", runtime_params=given, conf_source=source) as session,
+        KedroSession.create(PROJECT, env=env, runtime_params=given, conf_source=source) as session,
     ):
         warnings.filterwarnings("ignore", module=r"(kedro|mlflow|sqlalchemy|alembic)\b")  # their own affair
         session.run(pipeline_names=list(names) or ["medical_transfer"])

@@ -59,7 +59,10 @@ def test_only_near_duplicates_stay_in_memory(main_job: Pipeline) -> None:
     with KedroSession.create(PROJECT, env="test") as session:
         files = session.load_context().config_loader["catalog"]
     kept = {name for name in main_job.datasets() if not name.startswith("params:")}
-    assert {name for name in kept if name not in files and not name.endswith("_curve")} == {"near_duplicates"}
+    assert {name for name in kept if name not in files and not name.endswith("_curve")} == {
+        "near_duplicates",
+        "target_near_duplicates",
+    }
 
 
 def test_what_stays_in_memory_is_small(finished: Path) -> None:
@@ -68,7 +71,7 @@ def test_what_stays_in_memory_is_small(finished: Path) -> None:
     audit = pd.read_parquet(finished / "02_intermediate/audit.parquet")
     cache.pixels_NSS3  # noqa: B018 - opened, so that a copy would carry it
     assert len(pickle.dumps(cache)) < 1000
-    assert len(pickle.dumps(group(audit, cache, SplitConfig()))) < 100_000
+    assert len(pickle.dumps(group(audit, cache, {}, SplitConfig()))) < 100_000
 
 
 def test_every_parameter_input_has_a_type_that_is_checked() -> None:

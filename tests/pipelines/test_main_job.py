@@ -195,6 +195,16 @@ def test_report_names_what_was_quarantined(finished: Path) -> None:
     assert all(name in page for name in BAD_FILES)
 
 
+def test_without_a_second_site_its_tables_have_columns_and_no_rows(finished: Path, manifest: pd.DataFrame) -> None:
+    target = pd.read_parquet(finished / "03_primary/target_manifest.parquet")
+    assert len(target) == 0
+    assert target.dtypes.to_dict() == manifest.dtypes.to_dict()
+    assert pd.read_parquet(finished / "02_intermediate/target_audit.parquet").columns.tolist() == list(AUDIT_COLUMNS)
+    assert read(finished, "05_model_input/target_image_cache.json") == {"folder": None}
+    assert read(finished, "03_primary/target_leakage.json")["images"] == 0
+    assert read(finished, "03_primary/across_sites.json")["searched"] is False
+
+
 def test_timing_has_every_stage(finished: Path) -> None:
     timing = read(finished, "08_reporting/timing.json")
     assert set(timing) == {

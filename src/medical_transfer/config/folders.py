@@ -8,7 +8,7 @@ from medical_transfer.config.base import Block
 
 
 class Folders(Block):
-    """Folders of content-addressed results: each holds one folder per content key."""
+    """Folders of content-addressed results, each holding one folder per content key; and that of the audits."""
 
     packages: Path
     """Wheels that are used as data archives; shared by all runs."""
@@ -22,3 +22,5 @@ class Folders(Block):
     """Trained models, one sub-folder per task."""
     predictions: Path
     """Predictions of trained models, one sub-folder per task."""
+    audits: Path
+    """Where the catalog keeps the audits; for errors that point there."""

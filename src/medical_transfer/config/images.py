@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +12,9 @@ from medical_transfer.config.base import Block
 
 
 class Images(Block):
-    """One set of images, or a second site. One flat model: a kind is a value, so `--params=images.kind=...` works."""
+    """One set of images. One flat model: a kind is a value, so `--params=images.kind=...` works."""
+
+    block: ClassVar[str] = "images"
 
     kind: Literal["packaged", "folder", "table", "npz", "none"] = "packaged"
     """`packaged`: the built-in sample; `folder`: class sub-folders; `table`: names files; `npz`: MedMNIST's layout."""
@@ -91,5 +93,28 @@ class Images(Block):
         needed = {"folder": self.root, "npz": self.root, "table": self.table}
         if self.kind in needed and needed[self.kind] is None:
             name = "table" if self.kind == "table" else "root"
-            raise ValueError(f"images.kind={self.kind} needs images.{name}: set it to the path of your images")
+            place = f"{self.block}.kind={self.kind} needs {self.block}.{name}"
+            raise ValueError(f"{place}: set it to the path of your images")
         return self
+
+
+class TargetImages(Images):
+    """A second site: the same block, by default absent. `positive_class` is that of `images` and not read here."""
+
+    block: ClassVar[str] = "target_images"
+
+    kind: Literal["packaged", "folder", "table", "npz", "none"] = "none"
+    """As for `images`; `none`: there is no second site."""
+    classes: dict[str, str | None] = Field(default={})
+    """Found class name -> name of a class of `images`, or null to drop the class. Images may also have no label."""
+    size: int = Field(default=160, ge=16, le=2048)
+    """Side in pixels; where it is not set here, that of `images`."""
+    fit: Literal["squash", "pad"] = "squash"
+    """How an oblong image becomes square; where it is not set here, as in `images`."""
+    workers: int | None = Field(default=None, ge=1)
+    """Threads that decode; where it is not set here, as in `images`."""
+
+    def beside(self, images: Images) -> Self:
+        """This block with `size`, `fit` and `workers` of the first site where it does not set them itself."""
+        unset = {"size", "fit", "workers"} - self.model_fields_set
+        return self.model_copy(update={name: getattr(images, name) for name in unset})

@@ -24,7 +24,7 @@ from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block, Run
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
-from medical_transfer.config.images import Images
+from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.training import Training
@@ -35,6 +35,7 @@ BLOCKS: dict[str, type[Block]] = {
     "run": Run,
     "folders": Folders,
     "images": Images,
+    "target_images": TargetImages,
     "split": SplitConfig,
     "augmentation": Augmentation,
     "transferability": Transferability,

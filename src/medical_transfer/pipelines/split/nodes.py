@@ -1,7 +1,8 @@
-"""Nodes of the split."""
+"""Nodes of the split, for the first site and for a second one."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -11,24 +12,64 @@ from matplotlib.figure import Figure
 from medical_transfer.config.base import Run
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.data.cache import ImageCache
+from medical_transfer.pipelines.site import TARGET
 from medical_transfer.runtime.seeds import generator
+from medical_transfer.splits.across_sites import Looks, across_sites, pairs_between
 from medical_transfer.splits.assign import assign_splits
 from medical_transfer.splits.groups import NearDuplicates, near_duplicate_groups, thumbnails
 from medical_transfer.splits.leakage import examined, example_pairs, leakage_report
 
+logger = logging.getLogger(__name__)
 
-def group(audit: pd.DataFrame, image_cache: ImageCache, split: SplitConfig) -> NearDuplicates:
-    """Join given groups and verified near-duplicates."""
-    ok = audit[examined(audit)]
-    pictures_NTT = thumbnails(image_cache.pixels_NSS3)[image_cache.slots(ok["image_id"])]
-    hashes_N = np.array([int(text, 16) for text in ok["phash"]], dtype=np.uint64)
-    return near_duplicate_groups(_words(ok["group_id"]), hashes_N, pictures_NTT, split, mirrored=split.mirrored_copies)
+
+def group(audit: pd.DataFrame, image_cache: ImageCache, _classes: dict[str, Any], split: SplitConfig) -> NearDuplicates:
+    """Join given groups and verified near-duplicates; `_classes` says that the set was found fit for it."""
+    given_N, looks = _words(audit.loc[examined(audit), "group_id"]), _looks(audit, image_cache)
+    return near_duplicate_groups(given_N, looks.phash, looks.thumbnails, split, mirrored=split.mirrored_copies)
 
 
 def divide(
     audit: pd.DataFrame, near_duplicates: NearDuplicates, split: SplitConfig, run: Run
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Give every usable image its final group and split; report what could have leaked."""
+    return _divide(audit, near_duplicates, split, generator(run.seed, "split"))
+
+
+def divide_target(
+    target_audit: pd.DataFrame, target_near_duplicates: NearDuplicates, split: SplitConfig, run: Run
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The same for the second site, by draws of its own; without one, a manifest without rows."""
+    with TARGET.naming_its_parameters():
+        return _divide(target_audit, target_near_duplicates, split, generator(run.seed, "target_split"))
+
+
+def compare_sites(
+    manifest: pd.DataFrame,
+    image_cache: ImageCache,
+    target_manifest: pd.DataFrame,
+    target_image_cache: ImageCache,
+    split: SplitConfig,
+) -> dict[str, Any]:
+    """Count images of the second site that look like ones of the first: no split within a site can part them."""
+    there = not target_manifest.empty
+    source, target = (frame[examined(frame)] for frame in (manifest, target_manifest))
+    pairs_P2 = np.empty((0, 2), dtype=np.int64)
+    if there:
+        looks = _looks(manifest, image_cache), _looks(target_manifest, target_image_cache)
+        pairs_P2 = pairs_between(*looks, split)
+    told = across_sites(source, target, pairs_P2, searched=there and split.near_duplicates)
+    if told["pairs"]:
+        logger.warning(
+            "%d images of the second site look like %d of the first: numbers on them are too good (across_sites.json)",
+            told["target_images"],
+            told["source_images"],
+        )
+    return told
+
+
+def _divide(
+    audit: pd.DataFrame, near_duplicates: NearDuplicates, split: SplitConfig, rng: np.random.Generator
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     manifest = audit.copy()
     usable = examined(audit)
     drawn = usable & (audit["split"] != "excluded").fillna(value=True).to_numpy(dtype=bool)
@@ -37,14 +78,12 @@ def divide(
     manifest.loc[usable, "group_id"] = [f"g{number:05d}" for number in groups_N]
     manifest["split"] = pd.Series("excluded", index=audit.index, dtype="string")
     given_N = _words(audit["split"])[drawn]
-    splits_n, reasons_n = assign_splits(
-        groups_N[drawn[usable]],
-        _words(audit["label"])[drawn],
-        given_N,
-        split,
-        generator(run.seed, "split"),
-        paths_N=_words(audit["path"])[drawn],
-    )
+    splits_n, reasons_n = given_N, given_N  # without any image, that is where there is no second site
+    if drawn.any():
+        labels_N = _words(audit["label"])[drawn]
+        splits_n, reasons_n = assign_splits(
+            groups_N[drawn[usable]], labels_N, given_N, split, rng, paths_N=_words(audit["path"])[drawn]
+        )
     manifest.loc[drawn, "split"] = splits_n
     manifest.loc[drawn, "reason"] = pd.array(reasons_n, dtype="string")
     report = leakage_report(manifest, near_duplicates, given_splits=bool(pd.notna(given_N).any()))
@@ -80,6 +119,15 @@ def show_pairs(manifest: pd.DataFrame, near_duplicates: NearDuplicates, image_ca
         [pair for pair, together in zip(pairs, kept, strict=True) if together],
         [pair for pair, together in zip(pairs, kept, strict=True) if not together],
     )
+
+
+def _looks(audit: pd.DataFrame, image_cache: ImageCache) -> Looks:
+    """Hashes and thumbnails of the examined rows; the cache is not touched where there are none."""
+    ok = audit[examined(audit)]
+    hashes_N = np.array([int(text, 16) for text in ok["phash"]], dtype=np.uint64)
+    if ok.empty:
+        return Looks(hashes_N, np.empty((0, 1, 1), dtype=np.uint8))
+    return Looks(hashes_N, thumbnails(image_cache.pixels_NSS3)[image_cache.slots(ok["image_id"])])
 
 
 def _words(column: pd.Series) -> np.ndarray:
