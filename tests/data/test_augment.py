@@ -8,8 +8,9 @@ import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as tv
 
+from medical_transfer.config.augmentation import SYMMETRIES, Augmentation
 from medical_transfer.data import augment
-from medical_transfer.data.augment import POLICIES, chapter, example_views, gentle, mirrored, none
+from medical_transfer.data.augment import FLIPPED_AXES, POLICIES, chapter, example_views, flips, gentle, mirrored, none
 
 torch.set_num_threads(1)
 
@@ -125,6 +126,11 @@ def test_gentle_is_one_affine_map_of_torchvision(drawn, zoom, degrees, right, do
     torch.testing.assert_close(inside(ours, 50), inside(theirs, 50), atol=3e-3, rtol=0)
 
 
+def test_flips_move_no_pixel_to_a_new_place():
+    images = torch.rand(8, 3, 7, 7, generator=generator(1))
+    assert torch.equal(flips(images, generator()).flatten(2).sort().values, images.flatten(2).sort().values)
+
+
 @pytest.mark.parametrize(("left_right", "up_down"), [(0.4, 0.6), (0.6, 0.4), (0.4, 0.4), (0.6, 0.6)])
 def test_mirrored_flips_either_way(drawn, left_right, up_down):
     drawn(1.0, 0.0, 0.0, 0.0, 1.0, 1.0, left_right, up_down)
@@ -132,6 +138,33 @@ def test_mirrored_flips_either_way(drawn, left_right, up_down):
     expected = tv.horizontal_flip(expected) if left_right < 0.5 else expected
     expected = tv.vertical_flip(expected) if up_down < 0.5 else expected
     torch.testing.assert_close(mirrored(smooth(), generator()), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("symmetry", sorted(FLIPPED_AXES))
+def test_a_mirror_image_is_torchvisions(symmetry):
+    expected = smooth()
+    expected = tv.horizontal_flip(expected) if symmetry in {"left_right", "half_turn"} else expected
+    expected = tv.vertical_flip(expected) if symmetry in {"up_down", "half_turn"} else expected
+    assert torch.equal(smooth().flip(FLIPPED_AXES[symmetry]), expected)
+
+
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_predictions_are_averaged_over_the_mirror_images_that_a_policy_draws(policy, monkeypatch):
+    monkeypatch.setattr(augment, "_affine", lambda images, **_: images)  # what is left are the flips
+    monkeypatch.setattr(augment, "_jitter", lambda images, **_: images)
+    if policy == "chapter":
+        pytest.skip("its flip is part of the affine map: tested beside torchvision's")
+    drawn = POLICIES[policy](smooth(1).expand(64, -1, -1, -1), generator())
+    called_alike = [smooth(1)[0], *(smooth(1).flip(FLIPPED_AXES[each])[0] for each in SYMMETRIES[policy])]
+    for picture in drawn:
+        assert any(torch.equal(picture, each) for each in called_alike)
+    for each in called_alike:
+        assert any(torch.equal(picture, each) for picture in drawn)
+
+
+def test_averaging_can_be_switched_off():
+    assert Augmentation(policy="flips", average_mirrored=False).symmetries == ()
+    assert Augmentation(policy="chapter").symmetries == ("left_right",)
 
 
 def test_none_leaves_images_and_stream_alone():

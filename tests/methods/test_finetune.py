@@ -125,7 +125,8 @@ def test_selection_is_the_auroc_of_validation():
 
 
 def test_the_trunk_starts_from_the_best_head(tmp_path, monkeypatch):
-    method = toy.finetune(toy.classifier(), head_epochs=3, epochs=1, head_learning_rate=0.01, schedule="constant")
+    hidden = toy.classifier(head="chapter_2_1")
+    method = toy.finetune(hidden, head_epochs=3, epochs=1, head_learning_rate=0.01, schedule="constant")
     scores, heads, at_start = iter([0.5, 0.9, 0.7, 0.1]), [], []
 
     def selection(logits_NC, labels_N):

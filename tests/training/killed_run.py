@@ -15,7 +15,8 @@ SETTINGS = {"head_epochs": 3, "epochs": 3, "head_learning_rate": 0.01, "learning
 
 
 def train(folder: Path) -> None:
-    method = toy.finetune(toy.classifier(dropout=0.5), freeze="none", batch_norm="adapt", **SETTINGS)
+    hidden = toy.classifier(head="chapter_2_1")  # with a dropout of its own, and a phase that may stop early
+    method = toy.finetune(hidden, freeze="none", batch_norm="adapt", **SETTINGS)
     fit(
         method,
         toy.Problem(method.classifier, policy="gentle"),

@@ -15,11 +15,16 @@ from medical_transfer.runtime.files import read_json
 from medical_transfer.training.fit import fit
 from medical_transfer.types import UserError
 
+HIDDEN = "chapter_2_1"
+"""A head whose loss is not convex."""
 
-def train(folder, *, dropout=0.5, freeze="partial", policy="none", prepare=lambda method: None, **fields):
+
+def train(
+    folder, *, dropout=0.5, freeze="partial", head="linear", policy="none", prepare=lambda method: None, **fields
+):
     """Train a toy network; `prepare` may change the method before."""
     fields = {"head_epochs": 3, "head_learning_rate": 0.01, "learning_rate": 1e-3} | fields
-    method = toy.finetune(toy.classifier(dropout=dropout), freeze=freeze, **fields)
+    method = toy.finetune(toy.classifier(dropout=dropout, head=head), freeze=freeze, **fields)
     prepare(method)
     problem = toy.Problem(method.classifier, policy=policy)
     return method, fit(method, problem, training=method_config(fields), seed=4, folder=folder, name="toy")
@@ -96,8 +101,9 @@ def test_the_training_loss_of_an_epoch_is_the_mean_over_its_images(tmp_path):
 
 def test_early_stopping_after_patience(tmp_path):
     seen = []
+    scores = [0.6, 0.7, 0.69, 0.65, 0.99]
     method, history = train(
-        tmp_path, freeze="all", head_epochs=9, patience=2, prepare=scored([0.6, 0.7, 0.69, 0.65, 0.99], seen)
+        tmp_path, freeze="all", head=HIDDEN, head_epochs=9, patience=2, prepare=scored(scores, seen)
     )
     assert history["val_auroc"].tolist() == pytest.approx([0.6, 0.7, 0.69, 0.65])
     assert torch.equal(method.classifier.head[1].weight, seen[1])
@@ -105,20 +111,38 @@ def test_early_stopping_after_patience(tmp_path):
     assert (best["selection"], best["phase"], best["epoch"]) == (0.7, "head", 1)
 
 
+def test_a_phase_that_converges_runs_to_its_end_and_keeps_that(tmp_path):
+    seen = []
+    method, history = train(
+        tmp_path, freeze="all", head_epochs=5, patience=1, prepare=scored([0.6, 0.7, 0.69, 0.65, 0.62], seen)
+    )
+    assert len(history) == 5
+    assert torch.equal(method.classifier.head[1].weight, seen[4])
+    assert read_json(tmp_path / "best.json")["epoch"] == 4
+
+
 def test_equal_scores_are_told_apart_by_the_validation_loss(tmp_path):
     seen = []
     method, history = train(
-        tmp_path, freeze="all", head_epochs=4, patience=4, schedule="constant", prepare=scored([1.0] * 4, seen)
+        tmp_path, head_epochs=1, epochs=4, patience=4, schedule="constant", prepare=scored([1.0] * 5, seen)
     )
     least = int(history["val_loss"].argmin())
     assert least > 0, "the first epoch must not be the best by accident"
     assert torch.equal(method.classifier.head[1].weight, seen[least])
 
 
-@pytest.mark.parametrize(("scores", "best"), [([0.6, 0.9, 0.7, 0.8, 0.5], 1), ([0.6, 0.9, 0.7, 0.8, 0.95], 4)])
-def test_the_best_weights_over_all_phases_are_left(tmp_path, scores, best):
+@pytest.mark.parametrize(
+    ("head", "scores", "best"),
+    [
+        (HIDDEN, [0.6, 0.9, 0.7, 0.8, 0.5], 1),
+        (HIDDEN, [0.6, 0.9, 0.7, 0.8, 0.95], 4),
+        ("linear", [0.6, 0.9, 0.7, 0.8, 0.5], 3),
+        ("linear", [0.6, 0.9, 0.7, 0.65, 0.5], 2),
+    ],
+)
+def test_the_best_weights_over_all_phases_are_left(tmp_path, head, scores, best):
     seen = []
-    method, _ = train(tmp_path, epochs=2, schedule="constant", prepare=scored(scores, seen))
+    method, _ = train(tmp_path, head=head, epochs=2, schedule="constant", prepare=scored(scores, seen))
     assert len({tensor.numpy().tobytes() for tensor in seen}) == 5
     assert torch.equal(method.classifier.head[1].weight, seen[best])
 

@@ -15,10 +15,10 @@ class Finetune(Block):
     head_first: bool = True
     """LP-FT (Kumar et al. 2022): train the head on frozen features before anything else moves."""
     head_epochs: int = Field(default=20, ge=1)
-    """Most epochs of the head on cached features."""
-    head_learning_rate: float = Field(default=1e-3, gt=0)
+    """Epochs of the head on cached features; a linear head runs them all, another one stops early."""
+    head_learning_rate: float = Field(default=3e-3, gt=0)
     """Learning rate of the head while the trunk is frozen."""
-    head_l2: float = Field(default=0.3, ge=0)
+    head_l2: float = Field(default=0.1, ge=0)
     """Ridge penalty l2/2 ||W||^2 of a linear head while the trunk is frozen, as a logistic regression has it."""
     learning_rate: float = Field(default=3e-4, gt=0)
     """Learning rate of the head once the trunk moves; each stage below has it divided by `multiplier`."""

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from medical_transfer.config.augmentation import Symmetry
+
 Policy = Callable[[Tensor, torch.Generator], Tensor]
 
 LUMINANCE = (0.2989, 0.587, 0.114)
@@ -48,13 +50,17 @@ def gentle(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
     return _jitter(moved, brightness=draw.uniform(0.85, 1.15), contrast=draw.uniform(0.85, 1.15))
 
 
-def mirrored(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
-    """`gentle`, and half of the images flipped left-right, half up-down: where an image has no handedness."""
-    moved = gentle(images_N3SS, generator)
-    draw = _Draw(len(moved), generator)
+def flips(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
+    """Half of the images flipped left-right, half up-down: where an image has no handedness. No pixel is resampled."""
+    draw = _Draw(len(images_N3SS), generator)
     left_right_N, up_down_N = (draw.uniform(0, 1) < 0.5 for _ in range(2))
-    moved = torch.where(left_right_N.to(moved.device)[:, None, None, None], moved.flip(3), moved)
-    return torch.where(up_down_N.to(moved.device)[:, None, None, None], moved.flip(2), moved)
+    one_way = torch.where(left_right_N.to(images_N3SS.device)[:, None, None, None], images_N3SS.flip(3), images_N3SS)
+    return torch.where(up_down_N.to(one_way.device)[:, None, None, None], one_way.flip(2), one_way)
+
+
+def mirrored(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
+    """`gentle`, then `flips`."""
+    return flips(gentle(images_N3SS, generator), generator)
 
 
 def chapter(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
@@ -82,8 +88,13 @@ def chapter(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
 
 
 POLICIES: Mapping[str, Policy] = MappingProxyType(
-    {"none": none, "gentle": gentle, "mirrored": mirrored, "chapter": chapter}
+    {"none": none, "gentle": gentle, "flips": flips, "mirrored": mirrored, "chapter": chapter}
 )
+
+FLIPPED_AXES: Mapping[Symmetry, tuple[int, ...]] = MappingProxyType(
+    {"left_right": (3,), "up_down": (2,), "half_turn": (2, 3)}
+)
+"""Axes of (N, 3, S, S) along which a mirror image is read backwards."""
 
 
 class _Draw:

@@ -30,7 +30,8 @@ def predict_manifest(model: TrainedModel, manifest: pd.DataFrame, cache: ImageCa
     classifier, card = load_checkpoint(model.folder)
     _check_pixels(card, cache)
     used = ((manifest["status"] == "ok") & (manifest["split"] != "excluded")).to_numpy(dtype=bool)
-    logits_nC = predict_logits(classifier, cache.pixels_NSS3, cache.slots(manifest.loc[used, "image_id"]))
+    slots_n = cache.slots(manifest.loc[used, "image_id"])
+    logits_nC = predict_logits(classifier, cache.pixels_NSS3, slots_n, card.symmetries)
     return predictions_table(manifest[KEPT_COLUMNS], used, apply_temperature(logits_nC, card.temperature), card)
 
 

@@ -30,6 +30,8 @@ class Phase:
         epochs: the most epochs it may take.
         groups: optimizer groups as torch takes them (`params`, `lr`, `weight_decay`, `name`).
         schedule: shape of the learning rate over the phase.
+        converges: the loss is convex, so the phase runs to its end, near the minimum, and only its last epoch competes
+            for the best: which epoch on the way there validation likes is chance.
     """
 
     name: str
@@ -38,3 +40,4 @@ class Phase:
     epochs: int
     groups: tuple[dict[str, Any], ...]
     schedule: Schedule = constant
+    converges: bool = False

@@ -101,7 +101,9 @@ class FineTune(nn.Module):
             multiplier=self.config.multiplier,
             weight_decay=0.0 if self._has_own_penalty(cut) else self.config.weight_decay,
         )
-        return Phase(name, cut, frozen, epochs, tuple(dict(group) for group in groups), SCHEDULES[self.config.schedule])
+        schedule = SCHEDULES[self.config.schedule]
+        convex = cut == self.stages and len(self._head_matrices()) == 1
+        return Phase(name, cut, frozen, epochs, tuple(dict(group) for group in groups), schedule, converges=convex)
 
     def _has_own_penalty(self, cut: int) -> bool:
         """Whether a penalty of the loss takes the place of weight decay, which would pull elsewhere."""

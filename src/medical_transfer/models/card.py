@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 import medical_transfer
+from medical_transfer.config.augmentation import Symmetry
 from medical_transfer.config.base import Block
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.runtime.files import read_json, write_json
@@ -56,6 +57,8 @@ class ModelCard(Block):
     """Side in pixels of the images that it was trained on."""
     fit: Literal["squash", "pad"]
     """How an oblong image became square."""
+    symmetries: tuple[Symmetry, ...] = ()
+    """Mirror images over which a prediction is averaged, beside the image itself."""
     temperature: float = Field(default=1.0, gt=0)
     """Logits are divided by it before the softmax; fitted on validation."""
     threshold: float | None = Field(default=None, ge=0, le=1)

@@ -34,7 +34,9 @@ class Normalise(nn.Module):
 class Standardise(nn.Module):
     """Features to mean 0 and standard deviation 1 on the images that it was fitted to; the identity until then.
 
-    It makes a head's learning rate fit any trunk, whatever the size of its features; nothing of it learns.
+    It makes a head's learning rate and its ridge fit any trunk, whatever the size of its features. A feature that
+    varies less than the median one is divided by the median's deviation instead of its own: a unit that is silent on
+    almost all images carries noise, and would be blown up until it drowns the rest. Nothing of it learns.
     """
 
     mean: Tensor
@@ -46,10 +48,11 @@ class Standardise(nn.Module):
         self.register_buffer("std", torch.ones(feature_dim))
 
     def fit(self, features_ND: Tensor) -> None:
-        """Take mean and standard deviation from features; a feature that is constant keeps its size."""
+        """Take means and standard deviations from features; where most are constant, those keep their size."""
         std, mean = torch.std_mean(features_ND.double(), dim=0, correction=0)
+        floored = std.clamp(min=float(std.quantile(0.5)))
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+        self.std.copy_(torch.where(floored > 1e-6, floored, torch.ones_like(std)))
 
     def forward(self, features_ND: Tensor) -> Tensor:
         """Standardised features of the same shape."""

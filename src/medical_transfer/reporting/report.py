@@ -182,6 +182,7 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
         "classes": "Classes",
         "positive_class": "Positive class",
         "preprocessing": "Preprocessing",
+        "symmetries": "Predictions averaged with mirror images",
         "temperature": "Temperature",
         "threshold": "Decision threshold",
     }
@@ -197,4 +198,4 @@ def _fact_text(value: Any) -> str:
         return str(value) if isinstance(value, str | bool) else count_text(value)
     if isinstance(value, Mapping):
         return "; ".join(f"{name}: {_fact_text(part)}" for name, part in value.items())
-    return ", ".join(_fact_text(part) for part in value)
+    return ", ".join(_fact_text(part) for part in value) or "none"

@@ -45,7 +45,10 @@ class History(lightning.Callback):
 
 
 class KeepBest(lightning.Callback):
-    """Keep the weights of the epoch that validation likes best, over all phases together; the first of equals."""
+    """Keep the weights of the epoch that validation likes best, over all phases together; the first of equals.
+
+    Of a phase that converges only the last epoch competes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.weights, self.record = folder / "best.safetensors", folder / "best.json"
@@ -63,7 +66,8 @@ class KeepBest(lightning.Callback):
                 f"The validation score is undefined in phase '{module.phase.name}', epoch {trainer.current_epoch}: "
                 "a class has no validation image. Give every class some, or give no row the split 'val'."
             )
-        if merit(selection, loss) > self.best:
+        on_the_way = module.phase.converges and trainer.current_epoch + 1 < module.phase.epochs
+        if not on_the_way and merit(selection, loss) > self.best:
             save_weights(module.network, self.weights)
             facts = {"selection": selection, "val_loss": loss, "phase": module.phase.name}
             write_json(self.record, {**facts, "epoch": trainer.current_epoch})
@@ -83,7 +87,7 @@ def merit(selection: float, val_loss: float) -> tuple[float, float]:
 
 
 class StopEarly(lightning.Callback):
-    """End a phase after `patience` epochs without a better one.
+    """End a phase after `patience` epochs without a better one, unless it is one that converges.
 
     It reads the history file, so it has no state of its own: a run that was killed anywhere decides as it would have.
     """
@@ -100,9 +104,11 @@ class StopEarly(lightning.Callback):
         self._decide(trainer, pl_module)
 
     def _decide(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        phase = cast("MethodModule", pl_module).phase.name
+        phase = cast("MethodModule", pl_module).phase
+        if phase.converges:
+            return
         rows = read_json(self.history) if self.history.exists() else []
-        merits = [merit(row["val_auroc"], row["val_loss"]) for row in rows if row["phase"] == phase]
+        merits = [merit(row["val_auroc"], row["val_loss"]) for row in rows if row["phase"] == phase.name]
         waited = len(merits) - 1 - merits.index(max(merits)) if merits else 0
         trainer.should_stop = trainer.should_stop or waited >= self.patience
 

@@ -28,7 +28,9 @@ def save_calibrated(
     number_formats: dict[str, str],
 ) -> None:
     """Calibrate the trained classifier on the validation rows and write it with its card to `folder`."""
-    logits_NC = predict_logits(classifier, learning.cache.pixels_NSS3, learning.val.slots_N)
+    logits_NC = predict_logits(
+        classifier, learning.cache.pixels_NSS3, learning.val.slots_N, recipe.augmentation.symmetries
+    )
     temperature = fit_temperature(logits_NC, learning.val.labels_N)
     positive = positive_of(learning.classes, recipe.images.positive_class)
     threshold = None
@@ -48,6 +50,7 @@ def save_calibrated(
         preprocessing=recipe.source.preprocessing,
         size=recipe.images.size,
         fit=recipe.images.fit,
+        symmetries=recipe.augmentation.symmetries,
         temperature=temperature,
         threshold=threshold,
         split_hash=split_hash,

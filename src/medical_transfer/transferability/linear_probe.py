@@ -8,8 +8,6 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from medical_transfer.transferability.evidence import Evidence, Floats, Integers, Undefined
 
@@ -27,11 +25,12 @@ def linear_probe(evidence: Evidence) -> float:
 def probe_folds(evidence: Evidence) -> tuple[float, ...]:
     """AUROC of the linear probe in each fold of a stratified cross-validation that keeps groups together.
 
-    Features are standardised with the fold's training rows; L2 logistic regression with C = 10 / D (multinomial where
-    C > 2); AUROC of two classes, or the mean of each class against the rest. The folds depend on labels, groups and
-    seed only, so that fold k of two sources holds the same images. There are fewer folds than asked for where a class
-    has fewer groups; a class that a fold's training or test part lacks is left out there, a fold without two such
-    classes altogether.
+    Features are standardised with the fold's training rows; one that varies less than the median feature is divided by
+    the median's deviation, as in the classifier that will be built (`models/classifier.py` says why). L2 logistic
+    regression with C = 10 / D (multinomial where C > 2); AUROC of two classes, or the mean of each class against the
+    rest. The folds depend on labels, groups and seed only, so that fold k of two sources holds the same images. There
+    are fewer folds than asked for where a class has fewer groups; a class that a fold's training or test part lacks is
+    left out there, a fold without two such classes altogether.
 
     Raises:
         Undefined: a class lies in one group only, or fewer than two folds can be judged.
@@ -71,7 +70,14 @@ def _fold_auroc(evidence: Evidence, train: Integers, test: Integers) -> float | 
 def _fit_predict(evidence: Evidence, train: Integers, test: Integers) -> Floats:
     c = LOGIT_VARIANCE / evidence.features_ND.shape[1]
     # 1e-6: far below the spread of folds, and tight enough that the order of rows doesn't move a rank.
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, tol=1e-6, max_iter=5000))
-    probe.fit(evidence.features_ND[train], evidence.labels_N[train])
-    probabilities_NC: Floats = probe.predict_proba(evidence.features_ND[test])
+    probe = LogisticRegression(C=c, tol=1e-6, max_iter=5000)
+    learned_ND, judged_MD = _standardised(evidence.features_ND[train], evidence.features_ND[test])
+    probabilities_NC: Floats = probe.fit(learned_ND, evidence.labels_N[train]).predict_proba(judged_MD)
     return probabilities_NC
+
+
+def _standardised(train_ND: Floats, test_MD: Floats) -> tuple[Floats, Floats]:
+    mean_D, std_D = train_ND.mean(axis=0), train_ND.std(axis=0)
+    scale_D = np.maximum(std_D, np.median(std_D))
+    scale_D[scale_D < 1e-6] = 1.0
+    return (train_ND - mean_D) / scale_D, (test_MD - mean_D) / scale_D
