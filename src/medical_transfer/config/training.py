@@ -20,7 +20,7 @@ class Finetune(Block):
     """Learning rate of the head while the trunk is frozen."""
     head_l2: float = Field(default=0.1, ge=0)
     """Ridge penalty l2/2 ||W||^2 of a linear head while the trunk is frozen, as a logistic regression has it."""
-    learning_rate: float = Field(default=3e-4, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
     """Learning rate of the head once the trunk moves; each stage below has it divided by `multiplier`."""
     multiplier: float = Field(default=2.6, ge=1)
     """Ratio of learning rates between neighbouring stages (discriminative rates, Howard & Ruder 2018)."""
