@@ -91,8 +91,9 @@ def _run(module: MethodModule, training: Training, folder: Path) -> None:
     phase, number_format = module.phase, module.number_format
     last = folder / phase.name / "last.ckpt"
     logger.info(
-        "Training phase '%s': at most %d epochs of %d steps in %s",
+        "Training phase '%s': %s%d epochs of %d steps in %s",
         phase.name,
+        "" if phase.converges else "at most ",
         phase.epochs,
         module.data.steps_per_epoch,
         number_format,
