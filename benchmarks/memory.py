@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,22 @@ def watch(command: list[str]) -> pd.DataFrame:
     """Run a main job and sample it: one row per node in the order in which they ended."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     environment = {**os.environ, **threads, "DO_NOT_TRACK": "1"}
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True)
-    samples: list[tuple[float, float]] = []
-    sampler = threading.Thread(target=_sample, args=(process, samples), daemon=True)
-    sampler.start()
-    rows, begun, told = [], time.perf_counter(), ""
-    assert process.stderr is not None
-    for line in process.stderr:
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        samples: list[tuple[float, float]] = []
+        sampler = threading.Thread(target=_sample, args=(process, samples))
+        sampler.start()
+        rows, told = _attribute(process.stderr or (), samples)
+        sampler.join()
+    if process.returncode:
+        sys.exit(f"the main job ended with status {process.returncode}:\n{told}")
+    return pd.DataFrame(rows, columns=["stage", "node", "anonymous_mb", "seconds"])
+
+
+def _attribute(lines: Iterable[str], samples: list[tuple[float, float]]) -> tuple[list[tuple[Any, ...]], str]:
+    """Give each node that a line says has ended the samples since the one before; also the last lines as they are."""
+    rows: list[tuple[Any, ...]] = []
+    begun, told = time.perf_counter(), ""
+    for line in lines:
         told = (told + line)[-4000:]
         if match := FINISHED.search(line):
             ended = time.perf_counter()
@@ -83,21 +93,20 @@ def watch(command: list[str]) -> pd.DataFrame:
             peak_mb = max((mb for at, mb in samples if begun - 2 * SAMPLE_S <= at <= ended), default=float("nan"))
             rows.append((*match.groups(), peak_mb, ended - begun))
             begun = ended
-    if process.wait():
-        sys.exit(f"the main job ended with status {process.returncode}:\n{told}")
-    sampler.join()
-    return pd.DataFrame(rows, columns=["stage", "node", "anonymous_mb", "seconds"])
+    return rows, told
 
 
 def _sample(process: subprocess.Popen[str], samples: list[tuple[float, float]]) -> None:
     place = Path(f"/proc/{process.pid}/smaps_rollup")
     while process.poll() is None:
+        asked_at = time.perf_counter()
         try:
             anonymous_kb = next(line for line in place.read_text().splitlines() if line.startswith("Anonymous:"))
         except (OSError, StopIteration):  # the process is ending
             return
-        samples.append((time.perf_counter(), int(anonymous_kb.split()[1]) / 1024))
-        time.sleep(SAMPLE_S)
+        now = time.perf_counter()
+        samples.append((now, int(anonymous_kb.split()[1]) / 1024))
+        time.sleep(max(SAMPLE_S, 4 * (now - asked_at)))  # the answer costs time where much is mapped
 
 
 def compare(found: dict[int, pd.DataFrame]) -> pd.DataFrame:
@@ -136,9 +145,9 @@ def write_images(root: Path, count: int) -> None:
 
 def write_untrained_network(folder: Path) -> Path:
     """Weights of a ResNet-20 for small pictures as torch draws them."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save_file  # noqa: PLC0415 - the child and the parent need one library each
 
-    from medical_transfer.models.architectures import build_architecture
+    from medical_transfer.models.architectures import build_architecture  # noqa: PLC0415
 
     place = folder / "untrained.safetensors"
     save_file(build_architecture("house/resnet20_cifar", seed=0).state_dict(), place)
@@ -162,8 +171,8 @@ def parameters(folder: Path, weights: Path) -> dict[str, Any]:
 
 
 def run_main_job(asked: dict[str, Any]) -> None:
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
+    from kedro.framework.session import KedroSession  # noqa: PLC0415 - the child and the parent need one library each
+    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
 
     bootstrap_project(PROJECT)
     with KedroSession.create(PROJECT, env="test", runtime_params=asked) as session:

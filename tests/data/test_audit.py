@@ -16,7 +16,8 @@ from PIL import Image
 
 from medical_transfer.config.images import Images
 from medical_transfer.data import audit as audit_module
-from medical_transfer.data.audit import AHEAD_PER_WORKER, audit, in_order, will_be_read
+from medical_transfer.data.ahead import AHEAD_PER_WORKER, in_order
+from medical_transfer.data.audit import audit, will_be_read
 from medical_transfer.data.folders import fingerprint
 from medical_transfer.data.manifest import manifest_rows
 from medical_transfer.data.tables import found_frame, text
@@ -79,10 +80,9 @@ def test_threads_are_as_many_as_cores_that_this_process_may_use(monkeypatch):
         asked.append(workers)
         return ThreadPoolExecutor(workers)
 
-    monkeypatch.setattr("medical_transfer.data.audit.ThreadPoolExecutor", pool)
-    monkeypatch.setattr("medical_transfer.data.folders.ThreadPoolExecutor", pool)
+    monkeypatch.setattr("medical_transfer.data.ahead.ThreadPoolExecutor", pool)
     run(MemoryReader({"a/1.png": png(1)}), Images(size=16))
-    fingerprint(Path(), {}, workers=None)
+    fingerprint(Path(), (), workers=None)
     assert asked == [3, 3]
 
 

@@ -159,7 +159,7 @@ def test_thumbnails_of_small_pictures_are_enlarged_and_blocks_do_not_matter():
 
 
 def test_verify_pairs_equals_corrcoef_of_the_local_contrast_over_blocks(monkeypatch):
-    monkeypatch.setattr(groups, "_BLOCK", 7)
+    monkeypatch.setattr(groups, "_PAIRS_AT_ONCE", 7)
     pictures = smooth_pictures(12)
     rng = np.random.default_rng(0)
     pairs, mirror = rng.integers(0, 12, (40, 2)), rng.integers(0, 4, 40)
