@@ -89,8 +89,8 @@ def _attribute(lines: Iterable[str], samples: list[tuple[float, float]]) -> tupl
         told = (told + line)[-4000:]
         if match := FINISHED.search(line):
             ended = time.perf_counter()
-            # a node that ends between two samples has at least what was there before it
-            peak_mb = max((mb for at, mb in samples if begun - 2 * SAMPLE_S <= at <= ended), default=float("nan"))
+            before_mb = samples[-1][1] if samples else float("nan")  # of a node that ends between two samples
+            peak_mb = max((mb for at, mb in samples if begun <= at <= ended), default=before_mb)
             rows.append((*match.groups(), peak_mb, ended - begun))
             begun = ended
     return rows, told
