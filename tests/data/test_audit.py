@@ -192,3 +192,23 @@ def test_results_come_in_order_and_only_a_little_ahead(count, workers):
             taken[0] += 1
     assert results == [item * item for item in range(count)]
     assert max(most_ahead, default=0) <= workers * AHEAD_PER_WORKER
+
+
+def test_the_fingerprint_asks_for_few_files_at_once(tmp_path, monkeypatch):
+    asked, ahead = [0], []
+
+    def places():
+        for number in range(100):
+            asked[0] += 1
+            yield str(number), tmp_path / str(number)
+
+    def hashed(place):
+        ahead.append(asked[0] - int(place.name))
+        return place.name
+
+    for number in range(100):
+        (tmp_path / str(number)).touch()
+    monkeypatch.setattr("medical_transfer.data.folders.sha256_of", hashed)
+    lines = "".join(f"{number}\0{number}\0" for number in range(100))
+    assert fingerprint(tmp_path, places(), workers=2) == hashlib.sha256(lines.encode()).hexdigest()
+    assert max(ahead) <= 2 * AHEAD_PER_WORKER

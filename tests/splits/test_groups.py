@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import imagehash
 import numpy as np
 import pytest
@@ -156,6 +158,21 @@ def test_thumbnails_of_small_pictures_are_enlarged_and_blocks_do_not_matter():
     one_by_one = np.concatenate([thumbnails(pixels[i : i + 1]) for i in (0, 64, 129)])
     np.testing.assert_array_equal(many[[0, 64, 129]], one_by_one)
     assert thumbnails(np.full((2, 28, 28, 3), 9, dtype=np.uint8)).tolist() == np.full((2, 32, 32), 9).tolist()
+
+
+def test_thumbnails_of_some_slots_in_a_file_are_those_in_memory(tmp_path):
+    pixels = np.random.default_rng(2).integers(0, 256, (130, 300, 300, 3), dtype=np.uint8)
+    slots = np.array([129, 3, 70, 3])
+    mapped = thumbnails(pixels, slots_n=slots, folder=tmp_path)
+    np.testing.assert_array_equal(mapped, thumbnails(pixels)[slots])
+    assert isinstance(mapped.base, np.memmap)
+    assert thumbnails(pixels, slots_n=slots[:0], folder=tmp_path).shape == (0, 32, 32)
+
+
+def test_copies_of_near_duplicates_are_the_same_arrays():
+    given = np.full(3, None, dtype=object)
+    found = near_duplicate_groups(given, np.zeros(3, dtype=np.uint64), smooth_pictures(3), SplitConfig())
+    assert copy.deepcopy(found) is found
 
 
 def test_verify_pairs_equals_corrcoef_of_the_local_contrast_over_blocks(monkeypatch):
