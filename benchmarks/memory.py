@@ -32,6 +32,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from medical_transfer.pipeline_registry import STAGES
+
 PROJECT = Path(__file__).parents[1]
 SIDE_PX = 48
 SAMPLE_S = 0.02
@@ -175,8 +177,9 @@ def run_main_job(asked: dict[str, Any]) -> None:
     from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
 
     bootstrap_project(PROJECT)
+    here = [name for name in STAGES if not name.startswith("target_")]  # nodes of a second site have the same names
     with KedroSession.create(PROJECT, env="test", runtime_params=asked) as session:
-        session.run(pipeline_names=["medical_transfer"])
+        session.run(pipeline_names=here)
 
 
 def _arguments() -> argparse.Namespace:
