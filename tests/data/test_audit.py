@@ -16,7 +16,8 @@ from PIL import Image
 
 from medical_transfer.config.images import Images
 from medical_transfer.data import audit as audit_module
-from medical_transfer.data.audit import AHEAD_PER_WORKER, audit, in_order, will_be_read
+from medical_transfer.data.ahead import AHEAD_PER_WORKER, in_order
+from medical_transfer.data.audit import audit, will_be_read
 from medical_transfer.data.folders import fingerprint
 from medical_transfer.data.manifest import manifest_rows
 from medical_transfer.data.tables import found_frame, text
@@ -79,10 +80,9 @@ def test_threads_are_as_many_as_cores_that_this_process_may_use(monkeypatch):
         asked.append(workers)
         return ThreadPoolExecutor(workers)
 
-    monkeypatch.setattr("medical_transfer.data.audit.ThreadPoolExecutor", pool)
-    monkeypatch.setattr("medical_transfer.data.folders.ThreadPoolExecutor", pool)
+    monkeypatch.setattr("medical_transfer.data.ahead.ThreadPoolExecutor", pool)
     run(MemoryReader({"a/1.png": png(1)}), Images(size=16))
-    fingerprint(Path(), {}, workers=None)
+    fingerprint(Path(), (), workers=None)
     assert asked == [3, 3]
 
 
@@ -192,3 +192,23 @@ def test_results_come_in_order_and_only_a_little_ahead(count, workers):
             taken[0] += 1
     assert results == [item * item for item in range(count)]
     assert max(most_ahead, default=0) <= workers * AHEAD_PER_WORKER
+
+
+def test_the_fingerprint_asks_for_few_files_at_once(tmp_path, monkeypatch):
+    asked, ahead = [0], []
+
+    def places():
+        for number in range(100):
+            asked[0] += 1
+            yield str(number), tmp_path / str(number)
+
+    def hashed(place):
+        ahead.append(asked[0] - int(place.name))
+        return place.name
+
+    for number in range(100):
+        (tmp_path / str(number)).touch()
+    monkeypatch.setattr("medical_transfer.data.folders.sha256_of", hashed)
+    lines = "".join(f"{number}\0{number}\0" for number in range(100))
+    assert fingerprint(tmp_path, places(), workers=2) == hashlib.sha256(lines.encode()).hexdigest()
+    assert max(ahead) <= 2 * AHEAD_PER_WORKER

@@ -54,9 +54,13 @@ def test_audit_pixels_and_meta_belong_together(root):
         cache.pixels_NSS3[0] = 1
 
 
-def test_an_unknown_image_is_one_sentence(root):
-    with pytest.raises(UserError, match=r"1 of 1 images \(first: nobody\) are not in the image cache"):
-        build(root).slots(["nobody"])
+@pytest.mark.parametrize("unknown", ["nobody", "", "0", "8" * 16, "8" * 20, "größer"])
+def test_an_unknown_image_is_one_sentence(root, unknown):
+    cache = build(root)
+    known = cache.audit["image_id"].iloc[0]
+    with pytest.raises(UserError, match=rf"1 of 2 images \(first: {unknown}\) are not in the image cache"):
+        cache.slots([known, unknown])
+    assert cache.slots([]).tolist() == []
 
 
 def test_each_image_is_decoded_once_and_never_again(root, monkeypatch):

@@ -130,6 +130,13 @@ def test_names_that_are_no_utf8_are_read_and_can_be_written(tmp_path):
     frame.to_parquet(tmp_path / "frame.parquet")
 
 
+def test_files_stand_in_the_order_of_paths_folder_by_folder(tmp_path):
+    names = ["a/x.png", "a-b/x.png", "a.b/c/x.png", "a.b/c-d.png", "a.b/c.png", "B/1.png", "top.png"]
+    put(tmp_path, dict.fromkeys(names, b""))
+    found = open_reader(Images(kind="folder", root=tmp_path), NOWHERE).find()["path"].tolist()
+    assert found == [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+
+
 def test_links_are_followed_only_inside_the_root(tmp_path):
     put(tmp_path, {"elsewhere/secret.png": picture(), "root/yes/a.png": picture()})
     root = tmp_path / "root"

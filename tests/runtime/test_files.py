@@ -17,6 +17,7 @@ from medical_transfer.runtime.files import (
     atomic_path,
     explain_full_disk,
     read_json,
+    scratch_array,
     sha256_of,
     take_space,
     without_nan,
@@ -101,6 +102,22 @@ def test_taken_space_is_there(tmp_path):
     assert empty.shape == (1_000_000,)
     (tmp_path / "empty").touch()
     take_space(tmp_path / "empty")
+
+
+def test_a_scratch_array_is_a_map_and_leaves_nothing_behind(tmp_path):
+    array = scratch_array((3, 5), np.int16, tmp_path)
+    assert not array.any()
+    array[1] = 7
+    assert array.sum() == 35
+    assert isinstance(array.base, np.memmap)
+    assert list(tmp_path.iterdir()) == []
+    assert scratch_array((0, 5), np.int16, tmp_path / "nowhere").shape == (0, 5)
+    assert scratch_array((2,), np.uint8, tmp_path / "nowhere").tolist() == [0, 0]
+
+
+def test_a_scratch_array_takes_its_space_at_once(tiny_disk):
+    with pytest.raises(UserError, match="No space left while writing"):
+        scratch_array((300, 1024), np.uint8, tiny_disk)
 
 
 def test_json_without_nan(tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import imagehash
 import numpy as np
 import pytest
@@ -158,8 +160,23 @@ def test_thumbnails_of_small_pictures_are_enlarged_and_blocks_do_not_matter():
     assert thumbnails(np.full((2, 28, 28, 3), 9, dtype=np.uint8)).tolist() == np.full((2, 32, 32), 9).tolist()
 
 
+def test_thumbnails_of_some_slots_in_a_file_are_those_in_memory(tmp_path):
+    pixels = np.random.default_rng(2).integers(0, 256, (130, 300, 300, 3), dtype=np.uint8)
+    slots = np.array([129, 3, 70, 3])
+    mapped = thumbnails(pixels, slots_n=slots, folder=tmp_path)
+    np.testing.assert_array_equal(mapped, thumbnails(pixels)[slots])
+    assert isinstance(mapped.base, np.memmap)
+    assert thumbnails(pixels, slots_n=slots[:0], folder=tmp_path).shape == (0, 32, 32)
+
+
+def test_copies_of_near_duplicates_are_the_same_arrays():
+    given = np.full(3, None, dtype=object)
+    found = near_duplicate_groups(given, np.zeros(3, dtype=np.uint64), smooth_pictures(3), SplitConfig())
+    assert copy.deepcopy(found) is found
+
+
 def test_verify_pairs_equals_corrcoef_of_the_local_contrast_over_blocks(monkeypatch):
-    monkeypatch.setattr(groups, "_BLOCK", 7)
+    monkeypatch.setattr(groups, "_PAIRS_AT_ONCE", 7)
     pictures = smooth_pictures(12)
     rng = np.random.default_rng(0)
     pairs, mirror = rng.integers(0, 12, (40, 2)), rng.integers(0, 4, 40)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from medical_transfer.config.images import Images
+from medical_transfer.data.ahead import in_order
 from medical_transfer.data.decode import Unreadable, decode, one_line
 from medical_transfer.data.manifest import BEYOND_LIMIT, CONFLICT, DUPLICATE
 from medical_transfer.data.readers import NO_PATH, NO_ROW, Reader
@@ -25,14 +23,8 @@ from medical_transfer.types import AUDIT_COLUMNS
 UNREAD = (DUPLICATE, CONFLICT, BEYOND_LIMIT, NO_ROW, NO_PATH)
 """Rows whose reason begins so are not read: nobody will use their pixels."""
 
-AHEAD_PER_WORKER = 4
-"""So many images per thread are under way at once; memory stays the same however many files there are."""
-
 FACTS_AT_ONCE = 4096
 """So many rows of facts are gathered as objects before they become columns."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Facts(NamedTuple):
@@ -83,21 +75,6 @@ def audit(
     if need_labels:
         _quarantine_contradictions(frame, pixels_NSS3)
     return frame
-
-
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
-    """Results of `work` in the order of `items`, computed in threads that run only a little ahead."""
-    waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= workers * AHEAD_PER_WORKER:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _examine(reader: Reader, path: str, images: Images, slot_SS3: NDArray[np.uint8]) -> Facts:

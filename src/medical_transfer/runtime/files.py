@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and what a full disk says."""
+"""Files that are either whole or absent, files without a name, and what a full disk says."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import json
 import math
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from medical_transfer.types import UserError
 
@@ -68,6 +72,25 @@ def take_space(path: Path) -> None:
     if hasattr(os, "posix_fallocate") and (size := path.stat().st_size):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, size)
+
+
+def scratch_array(shape: tuple[int, ...], dtype: npt.DTypeLike, folder: Path) -> npt.NDArray[Any]:
+    """A writable array in a file without a name, which the system removes however the process ends.
+
+    It lies on the disk of `folder` (where nothing may be written there: in the system's place for such files), with its
+    space taken now; so the system may drop it from memory when it needs the room.
+
+    Raises:
+        UserError: no space left on the disk.
+    """
+    size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if not size_bytes:
+        return np.empty(shape, dtype)
+    place = folder if os.access(folder, os.W_OK) else None
+    with explain_full_disk(folder), tempfile.TemporaryFile(dir=place) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+        return np.asarray(np.memmap(file, dtype, mode="w+", shape=shape))  # the map keeps the file's content alive
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -8,6 +8,7 @@ Legend: N images, T side of a thumbnail, P candidate pairs, U distinct hashes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from medical_transfer.config.split import SplitConfig
+from medical_transfer.runtime.files import scratch_array
 
 Ints = NDArray[np.int64]
 
@@ -30,6 +32,8 @@ MIRRORS = ("as it is", "left-right", "up-down", "both")
 
 _BITS = 64
 _BLOCK = 2048
+_PAIRS_AT_ONCE = 256
+"""In float64 a block of pairs takes some 60 kB per pair while it is compared."""
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _LOCAL_SIGMA_PX = 2.0
 
@@ -49,6 +53,10 @@ class NearDuplicates:
     kept: NDArray[np.bool_]
     given_group: Ints
     group: Ints
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> NearDuplicates:
+        """Nobody writes to it: Kedro's copies between nodes are the same arrays."""
+        return self
 
 
 def near_duplicate_groups(
@@ -145,16 +153,28 @@ def flipped_hashes(thumbnails_NTT: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return hashes_4N
 
 
-def thumbnails(pixels_NSS3: NDArray[np.uint8], side: int = 32) -> NDArray[np.uint8]:
-    """Grey thumbnails (N, side, side) by area averaging (ITU-R 601 grey), in blocks: a memory map stays on disk."""
-    count, size = pixels_NSS3.shape[:2]
+def thumbnails(
+    pixels_NSS3: NDArray[np.uint8],
+    side: int = 32,
+    *,
+    slots_n: Ints | None = None,
+    folder: Path | None = None,
+) -> NDArray[np.uint8]:
+    """Grey thumbnails (n, side, side) by area averaging (ITU-R 601 grey), in blocks: a memory map stays on disk.
+
+    Of the images in `slots_n` (null: of all), in their order. With `folder` the thumbnails are a map of a file without
+    a name on that disk, so that memory does not grow with n.
+    """
+    slots_n = np.arange(len(pixels_NSS3)) if slots_n is None else slots_n
+    count, size = len(slots_n), pixels_NSS3.shape[1]
     shrink_TS = _area_weights(size, side)
-    small_NTT = np.empty((count, side, side), dtype=np.uint8)
+    shape = (count, side, side)
+    small_nTT = scratch_array(shape, np.uint8, folder) if folder else np.empty(shape, dtype=np.uint8)
     block = max(1, 8_000_000 // (3 * size * size))
     for start in range(0, count, block):
-        grey_BSS = np.asarray(pixels_NSS3[start : start + block]).astype(np.float32) @ _LUMA
-        small_NTT[start : start + block] = np.rint(shrink_TS @ grey_BSS @ shrink_TS.T)
-    return small_NTT
+        grey_BSS = pixels_NSS3[slots_n[start : start + block]].astype(np.float32) @ _LUMA
+        small_nTT[start : start + block] = np.rint(shrink_TS @ grey_BSS @ shrink_TS.T)
+    return small_nTT
 
 
 def verify_pairs(
@@ -169,8 +189,8 @@ def verify_pairs(
     """
     mirrors_P = np.zeros(len(pairs_P2), dtype=np.int64) if mirror_P is None else mirror_P
     correlation_P = np.empty(len(pairs_P2))
-    for start in range(0, len(pairs_P2), _BLOCK):
-        part = slice(start, start + _BLOCK)
+    for start in range(0, len(pairs_P2), _PAIRS_AT_ONCE):
+        part = slice(start, start + _PAIRS_AT_ONCE)
         rows_R, places_B2 = np.unique(pairs_P2[part], return_inverse=True)
         contrast_RTT = _local_contrast(thumbnails_NTT[rows_R])
         first_B, second_B = places_B2.reshape(-1, 2).T

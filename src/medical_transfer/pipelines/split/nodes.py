@@ -124,10 +124,11 @@ def show_pairs(manifest: pd.DataFrame, near_duplicates: NearDuplicates, image_ca
 def _looks(audit: pd.DataFrame, image_cache: ImageCache) -> Looks:
     """Hashes and thumbnails of the examined rows; the cache is not touched where there are none."""
     ok = audit[examined(audit)]
-    hashes_N = np.array([int(text, 16) for text in ok["phash"]], dtype=np.uint64)
+    hashes_N = np.fromiter((int(text, 16) for text in ok["phash"]), dtype=np.uint64, count=len(ok))
     if ok.empty:
         return Looks(hashes_N, np.empty((0, 1, 1), dtype=np.uint8))
-    return Looks(hashes_N, thumbnails(image_cache.pixels_NSS3)[image_cache.slots(ok["image_id"])])
+    slots_N = image_cache.slots(ok["image_id"])
+    return Looks(hashes_N, thumbnails(image_cache.pixels_NSS3, slots_n=slots_N, folder=image_cache.folder.parent))
 
 
 def _words(column: pd.Series) -> np.ndarray:
