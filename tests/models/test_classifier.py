@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
+from medical_transfer.models import classifier as classifier_module
 from medical_transfer.models.classifier import Normalise, Standardise, build_classifier
 from medical_transfer.models.preprocessing import Preprocessing
 
@@ -54,6 +55,15 @@ def test_standardise_against_scikit_learn():
     np.testing.assert_allclose(layer.std.numpy(), scaler.scale_, rtol=1e-5)
     ours = layer(torch.from_numpy(other).float()).numpy()
     np.testing.assert_allclose(ours, scaler.transform(other), rtol=1e-5)
+
+
+def test_features_of_many_blocks_have_the_moments_of_all(monkeypatch):
+    monkeypatch.setattr(classifier_module, "BLOCK", 7)
+    features_ND = np.random.default_rng(0).normal(100, 1, (50, 3)).astype(np.float32)
+    layer = Standardise(3)
+    layer.fit(torch.from_numpy(features_ND))
+    std_D = features_ND.astype(np.float64).std(axis=0)
+    np.testing.assert_allclose(layer.std.numpy(), np.maximum(std_D, np.median(std_D)), rtol=1e-6)
 
 
 def test_where_all_features_are_constant_they_keep_their_size():

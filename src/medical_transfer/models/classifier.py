@@ -12,6 +12,9 @@ from medical_transfer.models.heads import build_head
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.trunk import AnyTrunk
 
+BLOCK = 4096
+"""Rows of features that are looked at together."""
+
 
 class Normalise(nn.Module):
     """RGB pixels in [0, 1] to what a source expects: its channel order, minus its mean, divided by its std."""
@@ -49,7 +52,10 @@ class Standardise(nn.Module):
 
     def fit(self, features_ND: Tensor) -> None:
         """Take means and standard deviations from features; where most are constant, those keep their size."""
-        std, mean = torch.std_mean(features_ND.double(), dim=0, correction=0)
+        blocks = torch.split(features_ND, BLOCK)  # in double, so never all at once
+        mean = torch.stack([block.double().sum(dim=0) for block in blocks]).sum(dim=0) / len(features_ND)
+        squares = torch.stack([(block.double() - mean).square().sum(dim=0) for block in blocks]).sum(dim=0)
+        std = (squares / len(features_ND)).sqrt()
         floored = std.clamp(min=float(std.quantile(0.5)))
         self.mean.copy_(mean)
         self.std.copy_(torch.where(floored > 1e-6, floored, torch.ones_like(std)))

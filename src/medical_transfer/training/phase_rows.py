@@ -52,7 +52,8 @@ def prepare_rows(phases: tuple[Phase, ...], classifier: Classifier, learning: Le
     wanted = tuple(sorted({*cuts, end}))
     train = _cached(classifier, wanted, learning.train, learning, recipe, views)
     val = _cached(classifier, wanted, learning.val, learning, recipe, 0)
-    classifier.standardise.fit(torch.from_numpy(np.array(train.array(end, 0))))
+    mapped_ND = np.load(train.path(end, 0), mmap_mode="c")  # torch wants what it could write to
+    classifier.standardise.fit(torch.from_numpy(mapped_ND))
     return PhaseRows(learning, recipe, train, val, views)
 
 
