@@ -106,6 +106,8 @@ REFUSED = [
     (Training, {"epochs": 2.5}, "epochs"),
     (Training, {"batch_size": 1}, "batch_size"),
     (Training, {"patience": 0}, "patience"),
+    (Training, {"per_class": 0}, "per_class"),
+    (Training, {"steps_per_epoch": 0}, "steps_per_epoch"),
     (Training, {"gradient_clip": 0}, "gradient_clip"),
     (Training, {"number_format": "fp16"}, "number_format"),
     (Model, {"freeze": "some"}, "freeze"),
