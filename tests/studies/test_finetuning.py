@@ -75,11 +75,12 @@ def test_the_grid_has_each_cell_once_and_fewer_seeds_where_everything_learns():
 
 
 def test_source_and_size_are_the_studys_or_the_runs():
-    assert shared_parameters(StudyFinetuning()) == {
+    judged = {"evaluation": {"predict_training": False}}
+    assert shared_parameters(StudyFinetuning()) == judged | {
         "images": {"size": 128},
         "transferability": {"sources": ["efficientnet_lite0"], "chosen": "efficientnet_lite0"},
     }
-    assert shared_parameters(StudyFinetuning(source=None, image_size=None)) == {}
+    assert shared_parameters(StudyFinetuning(source=None, image_size=None)) == judged
 
 
 def test_a_size_above_the_data_is_refused():

@@ -116,7 +116,7 @@ def setting_of(size: Size) -> str:
 
 def shared_parameters(study: StudyFinetuning) -> dict[str, Any]:
     """What holds in all trials, over the parameters of the run."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"evaluation": {"predict_training": False}}
     if study.image_size is not None:
         found["images"] = {"size": study.image_size}
     if study.source is not None:
