@@ -48,10 +48,12 @@ def learning_curves_figure(
         note(left, "no trial ended well")
     else:
         right.set_yscale("log")
+        right.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        right.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:g}"[0] in "25" else "")
     for axis in (left, right):
         axis.set_xticks(range(len(settings)), tick_names(list(settings)))
         axis.set_xlim(-0.3, len(settings) - 0.7)
-    headline(left, f"{quality}, mean over seeds with 95 % intervals")
+    headline(left, f"{quality[:1].upper()}{quality[1:]}, mean over seeds with 95 % intervals")
     headline(right, "Seconds of training")
     name_axes(left, x=setting, y=quality)
     name_axes(right, x=setting, y="seconds (log scale)")
