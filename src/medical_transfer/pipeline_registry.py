@@ -22,6 +22,7 @@ from medical_transfer.pipelines import (
     transferability,
 )
 from medical_transfer.pipelines.site import TARGET
+from medical_transfer.studies import finetuning
 
 STAGES: dict[str, Callable[[], Pipeline]] = {
     "ingestion": ingestion.create_pipeline,
@@ -37,9 +38,13 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
 }
 """The stages of the main job in run order."""
 
+STUDIES: dict[str, Callable[[], Pipeline]] = {"study_finetuning": finetuning.create_pipeline}
+"""Studies run stages of the main job many times."""
+
 
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; `medical_transfer` is the main job and the default."""
     stages = {name: create_pipeline() for name, create_pipeline in STAGES.items()}
     main = sum(stages.values(), Pipeline([]))
-    return {"__default__": main, "medical_transfer": main, **stages}
+    studies = {name: create_pipeline() for name, create_pipeline in STUDIES.items()}
+    return {"__default__": main, "medical_transfer": main, **stages, **studies}

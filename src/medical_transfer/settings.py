@@ -5,6 +5,7 @@ from __future__ import annotations
 from medical_transfer.hooks.conf_files import ConfFiles
 from medical_transfer.hooks.guards import Guards
 from medical_transfer.hooks.one_run import OneRun
+from medical_transfer.hooks.this_session import ThisSession
 from medical_transfer.hooks.timing import Timing
 from medical_transfer.hooks.tracking import Tracking
 from medical_transfer.runtime import provenance
@@ -25,7 +26,8 @@ def in_project(path: str | None) -> str:
         raise UserError(f"run_root (or cache_root): {error}.") from error
 
 
-HOOKS = (Guards(), Timing(), Tracking(), OneRun())
+_tracking = Tracking()
+HOOKS = (ThisSession(_tracking), Guards(), Timing(), _tracking, OneRun())
 """Kedro calls the last one first: no hook writes before the run has its root to itself."""
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-viz", "kedro_viz")
 """The first would record runs a second time; kedro-viz's hook warns at every run that is not a whole one."""

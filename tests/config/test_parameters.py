@@ -18,6 +18,7 @@ from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
+from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.training import Finetune, Training
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.augment import POLICIES
@@ -35,6 +36,7 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "run": Run,
     "split": SplitConfig,
+    "study_finetuning": StudyFinetuning,
     "target_images": TargetImages,
     "training": Training,
     "transferability": Transferability,
@@ -58,7 +60,7 @@ def merged(base: dict, over: dict) -> dict:
     return both
 
 
-@pytest.mark.parametrize("environment", ["base", "test", "gpu"])
+@pytest.mark.parametrize("environment", ["base", "test", "gpu", "quick"])
 def test_the_projects_own_parameters_are_valid(environment):
     content = merged(parameters("base"), {} if environment == "base" else parameters(environment))
     for name, block in BLOCKS.items():
@@ -106,8 +108,14 @@ REFUSED = [
     (Training, {"epochs": 2.5}, "epochs"),
     (Training, {"batch_size": 1}, "batch_size"),
     (Training, {"patience": 0}, "patience"),
+    (Training, {"per_class": 0}, "per_class"),
+    (Training, {"steps_per_epoch": 0}, "steps_per_epoch"),
     (Training, {"gradient_clip": 0}, "gradient_clip"),
     (Training, {"number_format": "fp16"}, "number_format"),
+    (StudyFinetuning, {"seeds": []}, "seeds"),
+    (StudyFinetuning, {"seeds_whole": []}, "seeds_whole"),
+    (StudyFinetuning, {"strategies": ["everything_frozen"]}, "strategies"),
+    (StudyFinetuning, {"sizes": [0]}, "sizes"),
     (Model, {"freeze": "some"}, "freeze"),
     (Model, {"dropout": 1}, "dropout"),
     (Model, {"trainable_stages": 0}, "trainable_stages"),
@@ -141,6 +149,19 @@ def test_what_makes_no_sense_is_refused_by_name(block, content, name):
         block.model_validate(content)
     places = [".".join(str(part) for part in error["loc"]) for error in refused.value.errors()]
     assert any(place == name or place.startswith(f"{name}.") for place in places), places
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"seeds": [1, 2, 1]}, r"study_finetuning\.seeds is \[1, 2, 1\]: name each once"),
+        ({"sizes": ["all", 8, "all"]}, r"study_finetuning\.sizes is .* name each once"),
+        ({"steps": 100, "rounds": 8}, "steps is 100, which is not a multiple of study_finetuning.rounds, 8"),
+    ],
+)
+def test_a_study_compares_each_thing_once_at_equal_budgets(content, message):
+    with pytest.raises(ValidationError, match=message):
+        StudyFinetuning(**content)
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch):

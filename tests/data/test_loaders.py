@@ -43,6 +43,24 @@ def test_an_epoch_of_training_has_every_row_once(size, seed, views):
         assert (values < 100 * views).all()
 
 
+@settings(max_examples=100, deadline=None)
+@given(sizes, st.integers(1, 12))
+def test_with_a_number_of_steps_all_batches_are_whole_and_rows_come_again(size, steps):
+    n, batch_size = size
+    batches = Batches(rows(n, 2), batch_size=batch_size, seed=3, steps=steps)
+    found = list(batches)
+    assert [len(batch) for batch in found] == [batch_size] * steps == [batch_size] * len(batches)
+    drawn = torch.cat([batch.rows_N for batch in found]).tolist()
+    for start in range(0, len(drawn), n):  # no row a second time before all were there
+        stretch = drawn[start : start + n]
+        assert len(set(stretch)) == len(stretch)
+
+
+def test_rows_that_come_again_come_in_another_order():
+    drawn = torch.cat([b.rows_N for b in Batches(rows(20), batch_size=10, seed=0, steps=4)]).tolist()
+    assert drawn[:20] != drawn[20:]
+
+
 @settings(max_examples=50, deadline=None)
 @given(sizes)
 def test_validation_is_in_order_and_as_it_is(size):

@@ -139,3 +139,20 @@ def test_two_runs_at_once_on_a_fresh_database(mini_set: Path, tmp_path: Path, ru
     assert [process.returncode for process in both] == [0, 0], said
     _, records = runs_of(tmp_path)
     assert [record.info.status for record in records] == ["FINISHED", "FINISHED"]
+
+
+def test_trials_are_children_of_their_study(mini_set: Path, tmp_path: Path, runs_of: Found) -> None:
+    study = {"strategies": ["all_frozen"], "sizes": [4, 8], "seeds": [0]}
+    run(tmp_path / "run", parameters(mini_set, study_finetuning=study), "study_finetuning", conf=tracked(tmp_path))
+    client, records = runs_of(tmp_path)
+    parents = [record for record in records if "mlflow.parentRunId" not in record.data.tags]
+    children = [record for record in records if record not in parents]
+    assert {record.info.status for record in records} == {"FINISHED"}
+    assert [record.data.tags["pipeline"] for record in parents] == ["study_finetuning"]
+    assert {record.data.tags["mlflow.parentRunId"] for record in children} == {parents[0].info.run_id}
+    trials = [record for record in children if record.data.tags["pipeline"].startswith("model_building")]
+    assert sorted(record.data.params["training.per_class"] for record in trials) == ["4", "8"]
+    assert all("test/auroc" in record.data.metrics for record in trials)
+    assert not [file for record in trials for file in client.list_artifacts(record.info.run_id, "model")]
+    kept = {file.path for file in client.list_artifacts(parents[0].info.run_id, "reporting")}
+    assert {"reporting/results.parquet", "reporting/learning_curves.png", "reporting/summary.md"} <= kept

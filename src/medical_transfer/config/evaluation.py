@@ -18,6 +18,8 @@ class Evaluation(Block):
     """Bootstrap resamples of whole groups behind each interval."""
     coverage: float = Field(default=0.95, gt=0.5, lt=1)
     """Share of repetitions in which an interval should hold the true value."""
+    predict_training: bool = True
+    """Predict training images too, for the table; no metric needs them, and studies leave them out."""
     bins: int = Field(default=15, ge=2, le=100)
     """Bins of equal mass of the calibration error and the reliability diagram."""
     threshold: ThresholdRule = "youden"

@@ -45,6 +45,11 @@ class Training(Block):
     """Most epochs once the trunk moves."""
     batch_size: int = Field(default=32, ge=2)
     """Images per step."""
+    per_class: int | None = Field(default=None, ge=1)
+    """Learn from only so many images of each class, drawn by the seed; fewer are among more. null: from all.
+    Validation and test stay whole."""
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    """Steps after which validation looks, however many images there are; null: as many as show each image once."""
     patience: int = Field(default=3, ge=1)
     """Epochs without a better validation score before a phase stops."""
     class_weights: bool = True

@@ -24,6 +24,11 @@ class LabelledRows:
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    def take(self, rows_n: NDArray[np.int64]) -> LabelledRows:
+        """Some of the rows, by their numbers."""
+        ids = tuple(self.image_ids[row] for row in rows_n)
+        return LabelledRows(ids, self.slots_N[rows_n], self.labels_N[rows_n], self.groups_N[rows_n])
+
 
 def class_names(manifest: pd.DataFrame) -> tuple[str, ...]:
     """Names of the classes in use, sorted: their place is their number."""

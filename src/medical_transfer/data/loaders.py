@@ -53,12 +53,18 @@ class Rows:
 
 
 class Batches:
-    """An epoch of batches over `rows`, shuffled by `seed` (None: in order, view 0)."""
+    """An epoch of batches over `rows`, shuffled by `seed` (None: in order, view 0).
 
-    def __init__(self, rows: Rows, *, batch_size: int, seed: int | None = None) -> None:
-        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+    With `steps` an epoch has so many whole batches: where the rows run out they come again, shuffled anew, so that a
+    small set is given as many steps as a large one.
+    """
+
+    def __init__(self, rows: Rows, *, batch_size: int, seed: int | None = None, steps: int | None = None) -> None:
+        self.rows, self.batch_size, self.seed, self.steps = rows, batch_size, seed, steps
 
     def __len__(self) -> int:
+        if self.steps is not None:
+            return self.steps
         n, size = len(self.rows), self.batch_size
         # A last batch of one image has no batch statistics: it joins no epoch of training.
         return -(-n // size) - (1 if self.seed is not None and n % size == 1 and n > 1 else 0)
@@ -75,4 +81,6 @@ class Batches:
         if self.seed is None:
             return np.arange(n), np.zeros(n, dtype=np.int64)
         rng = np.random.default_rng(self.seed)
-        return rng.permutation(n), rng.integers(0, len(self.rows.views_V), n)
+        wanted = n if self.steps is None else self.steps * self.batch_size
+        order = np.concatenate([rng.permutation(n) for _ in range(-(-wanted // n))])[:wanted]
+        return order, rng.integers(0, len(self.rows.views_V), wanted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,24 +14,27 @@ from medical_transfer.metrics.thresholds import decide
 from medical_transfer.models.card import ModelCard, TrainedModel
 from medical_transfer.models.checkpoint import load_checkpoint
 from medical_transfer.models.inference import predict_logits
-from medical_transfer.types import UserError
+from medical_transfer.types import SPLITS, Split, UserError
 
 KEPT_COLUMNS = ["image_id", "path", "group_id", "site", "split", "label"]
 
 
-def predict_manifest(model: TrainedModel, manifest: pd.DataFrame, cache: ImageCache) -> pd.DataFrame:
-    """Calibrated probabilities and decisions for every usable row of a manifest.
+def predict_manifest(
+    model: TrainedModel, manifest: pd.DataFrame, cache: ImageCache, splits: Sequence[Split] = SPLITS
+) -> pd.DataFrame:
+    """Calibrated probabilities and decisions for every usable row of a manifest that is in one of `splits`.
 
     Returns:
         One row per row of the manifest: `image_id, path, group_id, site, split, label, predicted, p_<class>...,
-        decision`. Rows that are quarantined or excluded have nulls; `decision` is null for more than two classes.
+        decision`. Rows that are quarantined or in no such split have nulls; `decision` is null for more than two
+        classes.
 
     Raises:
         UserError: where the images were decoded at another size or fit than the model was trained on.
     """
     classifier, card = load_checkpoint(model.folder)
     _check_pixels(card, cache)
-    used = ((manifest["status"] == "ok") & (manifest["split"] != "excluded")).to_numpy(dtype=bool)
+    used = ((manifest["status"] == "ok") & manifest["split"].isin(splits)).to_numpy(dtype=bool)
     slots_n = cache.slots(manifest.loc[used, "image_id"])
     logits_nC = predict_logits(classifier, cache.pixels_NSS3, slots_n, card.symmetries)
     return predictions_table(manifest[KEPT_COLUMNS], used, apply_temperature(logits_nC, card.temperature), card)

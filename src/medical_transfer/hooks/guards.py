@@ -27,6 +27,7 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
+from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.types import UserError
@@ -43,6 +44,7 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "training": Training,
     "evaluation": Evaluation,
+    "study_finetuning": StudyFinetuning,
 }
 """Typed blocks of `conf/base/parameters`."""
 

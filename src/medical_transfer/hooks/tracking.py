@@ -163,7 +163,8 @@ class Tracking:
 
     def _log_model(self, catalog: DataCatalog) -> None:
         model = catalog.load("finetuned_model")
-        self.client.log_artifacts(self.run_id, str(model.folder), "model")
+        if not self.parameters["tracking"]["parent_run_id"]:  # hundreds of trials, each with its weights, fill a disk
+            self.client.log_artifacts(self.run_id, str(model.folder), "model")
         self.client.set_tag(self.run_id, "data_fingerprint", model.card.data_fingerprint)
 
 

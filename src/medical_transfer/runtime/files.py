@@ -33,7 +33,7 @@ def explain_full_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _is_full_disk(error):
+        if is_full_disk(error):
             raise UserError(
                 f"No space left while writing {path}. What was finished before is kept: "
                 "free some space and give the same command again; it goes on from there."
@@ -41,7 +41,7 @@ def explain_full_disk(path: Path) -> Iterator[None]:
         raise
 
 
-def _is_full_disk(error: BaseException | None) -> bool:
+def is_full_disk(error: BaseException | None) -> bool:
     """Whether an error, or one that it was raised from, is a full disk; libraries wrap it, or only tell its text."""
     while error is not None:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or _FULL.search(str(error)):

@@ -20,12 +20,14 @@ class PhaseData:
         val: validation rows, view 0 only.
         batch_size: images per step.
         policy: name of the augmentation policy, applied here only where the rows are images.
+        steps: steps of one epoch; None: as many as show each training row once.
     """
 
     train: Rows
     val: Rows
     batch_size: int
     policy: str
+    steps: int | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -34,7 +36,7 @@ class PhaseData:
 
     def training(self, seed: int) -> Batches:
         """One shuffled epoch."""
-        return Batches(self.train, batch_size=self.batch_size, seed=seed)
+        return Batches(self.train, batch_size=self.batch_size, seed=seed, steps=self.steps)
 
     def validation(self) -> Batches:
         """The validation rows in order."""

@@ -38,7 +38,10 @@ class PhaseRows:
         else:
             learn = _activations(self.train, phase.cut, self.views, self.learning.train)
             judge = _activations(self.val, phase.cut, 0, self.learning.val)
-        return PhaseData(learn, judge, self.recipe.training.batch_size, self.recipe.augmentation.policy)
+        training = self.recipe.training
+        return PhaseData(
+            learn, judge, training.batch_size, self.recipe.augmentation.policy, steps=training.steps_per_epoch
+        )
 
     def _images(self, part: LabelledRows) -> Rows:
         return Rows((self.learning.cache.pixels_NSS3,), (part.slots_N,), part.labels_N)

@@ -39,7 +39,8 @@ def produce_model(recipe: Recipe, manifest: pd.DataFrame, cache: ImageCache, *, 
     if (folder / CARD_FILE).exists():  # written last: the run was killed while tidying up
         _tidy(folder)
         return
-    learning, kind = learning_set(manifest, cache), recipe.training.kind
+    kind = recipe.training.kind
+    learning = learning_set(manifest, cache, per_class=recipe.training.per_class, seed=recipe.seed)
     classifier = build(
         recipe.source,
         recipe.model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,9 @@ from medical_transfer.config.images import Images
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.dataset import LabelledRows, class_names, labelled_rows
+from medical_transfer.data.dataset import LabelledRows, class_names, evenly_over_classes, labelled_rows
 from medical_transfer.models.source import Source
+from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import UserError
 
 
@@ -45,16 +46,35 @@ class LearningSet:
     cache: ImageCache
 
 
-def learning_set(manifest: pd.DataFrame, cache: ImageCache) -> LearningSet:
+def learning_set(manifest: pd.DataFrame, cache: ImageCache, *, per_class: int | None, seed: int) -> LearningSet:
     """The training and validation rows of a manifest; test rows are not looked at.
 
+    Args:
+        manifest: all rows with their splits.
+        cache: where their pixels are.
+        per_class: so many training images of each class; None: all.
+        seed: root seed of the run, by which they are drawn.
+
     Raises:
-        UserError: where a class has no image to learn from or to be judged on.
+        UserError: where a class has no image to learn from or to be judged on, or fewer than `per_class`.
     """
     train, val = labelled_rows(manifest, cache, "train"), labelled_rows(manifest, cache, "val")
     learning = LearningSet(class_names(manifest), train, val, cache)
     check_classes(learning)
-    return learning
+    return learning if per_class is None else _smaller(learning, per_class, seed)
+
+
+def _smaller(learning: LearningSet, per_class: int, seed: int) -> LearningSet:
+    """The same with `per_class` training images of each class; a smaller number takes some of those of a larger."""
+    labels_N, classes = learning.train.labels_N, learning.classes
+    counts_C = np.bincount(labels_N, minlength=len(classes))
+    if counts_C.min() < per_class:
+        raise UserError(
+            f"training.per_class is {per_class}, but class '{classes[int(counts_C.argmin())]}' has "
+            f"{counts_C.min()} training images: lower it, or leave it out to learn from all."
+        )
+    kept_n = evenly_over_classes(labels_N, per_class * len(classes), generator(seed, "training images"))
+    return replace(learning, train=learning.train.take(kept_n))
 
 
 def check_classes(learning: LearningSet) -> None:

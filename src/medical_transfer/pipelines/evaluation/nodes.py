@@ -18,6 +18,7 @@ from medical_transfer.runtime.files import without_nan
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
+from medical_transfer.types import SPLITS
 
 PREDICTION_MODULES = [
     f"medical_transfer.{name}" for name in ("models", "evaluation.predict", "metrics.calibration", "metrics.thresholds")
@@ -25,14 +26,20 @@ PREDICTION_MODULES = [
 
 
 def predict(
-    finetuned_model: TrainedModel, manifest: pd.DataFrame, image_cache: ImageCache, folders: Folders
+    finetuned_model: TrainedModel,
+    manifest: pd.DataFrame,
+    image_cache: ImageCache,
+    evaluation: Evaluation,
+    folders: Folders,
 ) -> pd.DataFrame:
     """Calibrated probabilities of every usable image; computed once per model and data."""
+    splits = [split for split in SPLITS if split != "train" or evaluation.predict_training]
     key = content_key(
         inputs={
             "model": finetuned_model.card.model_dump(mode="json"),
             "cache": image_cache.key,
             "split": split_hash(manifest),
+            "predicted": splits,
         },
         parameters=[],
         modules=PREDICTION_MODULES,
@@ -41,7 +48,8 @@ def predict(
     def compute(folder: Path) -> None:
         from medical_transfer.evaluation.predict import predict_manifest  # noqa: PLC0415 - brings torch
 
-        predict_manifest(finetuned_model, manifest, image_cache).to_parquet(folder / "predictions.parquet", index=False)
+        table = predict_manifest(finetuned_model, manifest, image_cache, splits)
+        table.to_parquet(folder / "predictions.parquet", index=False)
 
     return pd.read_parquet(once(folders.predictions / "finetuned", key, compute) / "predictions.parquet")
 

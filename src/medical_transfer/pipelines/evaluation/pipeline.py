@@ -16,7 +16,10 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             node(
-                nodes.predict, [model, "manifest", "image_cache", "params:folders"], predictions, name="predict_images"
+                nodes.predict,
+                [model, "manifest", "image_cache", "params:evaluation", "params:folders"],
+                predictions,
+                name="predict_images",
             ),
             node(
                 nodes.measure,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -77,11 +75,4 @@ def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
 
 
 def _at_most(rows: LabelledRows, limit: int, seed: int) -> LabelledRows:
-    kept: np.ndarray = evenly_over_classes(rows.labels_N, limit, generator(seed, "scored images"))
-    return replace(
-        rows,
-        image_ids=tuple(rows.image_ids[row] for row in kept),
-        slots_N=rows.slots_N[kept],
-        labels_N=rows.labels_N[kept],
-        groups_N=rows.groups_N[kept],
-    )
+    return rows.take(evenly_over_classes(rows.labels_N, limit, generator(seed, "scored images")))

@@ -1,0 +1,78 @@
+"""The main job as studies run it: what trials of one seed share, what a trial runs, and what is measured of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from medical_transfer.config.backbones import Backbones
+from medical_transfer.data.dataset import class_names
+from medical_transfer.models.backbones import find_source
+from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
+from medical_transfer.pipelines.training.nodes import MODULES as TRAINING_MODULES
+from medical_transfer.runtime.files import read_json
+from medical_transfer.splits.leakage import split_hash
+from medical_transfer.studies.inner_session import Stages
+from medical_transfer.studies.trials import Measured
+
+PREPARED = Stages(("ingestion", "split", "transferability"), ("transferability",))
+"""Decoding, split and choice of the source depend on the seed and not on how a network is trained."""
+
+HANDED = ("manifest", "image_cache", "transferability")
+"""What a trial reads of them."""
+
+TRIED = Stages(("model_building", "training", "evaluation"), ("finetuned_evaluation", "finetuned_history"))
+
+SOURCE_MODULES = (
+    *TRAINING_MODULES,
+    *PREDICTION_MODULES,
+    "medical_transfer.evaluation",
+    *(f"medical_transfer.config.{name}" for name in ("images", "model", "training", "augmentation", "evaluation")),
+    "medical_transfer.studies.main_job",
+)
+"""A finished trial is not repeated unless the text of one of these changes."""
+
+COUNTED = "trainable_parameters"
+
+
+def facts_of(handed: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial rests on, for its key: pixels, split and pretrained weights."""
+    source = find_source(handed["transferability"]["chosen"], Backbones.model_validate(parameters["backbones"]))
+    return {
+        "cache": handed["image_cache"].key,
+        "split": split_hash(handed["manifest"]),
+        "source": source.identity,
+    }
+
+
+def training_images(manifest: pd.DataFrame) -> dict[str, int]:
+    """Usable training images of each class."""
+    mine = manifest[(manifest["split"] == "train") & (manifest["status"] == "ok")]
+    counts = mine["label"].value_counts()
+    return {name: int(counts.get(name, 0)) for name in class_names(manifest)}
+
+
+def measured_in(root: Path) -> tuple[list[Measured], float]:
+    """All metrics of the test images, how many parameters learned, and the seconds of the training stage.
+
+    The seconds count what was found ready (features of the frozen part, which trials share) with what it had cost.
+    """
+    evaluation = read_json(root / "08_reporting/finetuned_evaluation.json")
+    found = [
+        Measured(name, row["estimate"], row["low"], row["high"], row["n"]) for name, row in evaluation["test"].items()
+    ]
+    plan = read_json(root / "06_models/model_plan.json")
+    learning = plan["trainable"]
+    spent = read_json(root / "08_reporting/timing.json")["training"]
+    return [*found, Measured(COUNTED, learning, learning, learning, evaluation["test"]["auroc"]["n"])], spent[
+        "seconds"
+    ] + spent["reused_seconds"]
+
+
+def tidy(root: Path) -> None:
+    """Remove the weights: predictions and numbers of a trial stay, hundreds of networks would fill a disk."""
+    shutil.rmtree(root / "06_models", ignore_errors=True)
