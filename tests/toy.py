@@ -92,7 +92,7 @@ def activations(network: Classifier, images: NDArray[np.uint8], cut: int) -> tor
         return torch.from_numpy(images)
     modes = [(module, module.training) for module in network.modules()]
     pictures = network.eval().normalise(PhaseData.as_float(torch.from_numpy(images)))
-    found = network.trunk.forward_until(pictures, cut)
+    found = network.trunk.run(pictures, 0, cut)
     for module, mode in modes:
         module.training = mode
     return found

@@ -29,7 +29,7 @@ def test_logits_are_head_of_trunk_of_normalised_images(trunk_of, images):
         linear = model.head[1]
         torch.testing.assert_close(model(images), features @ linear.weight.T + linear.bias)
         for cut in range(len(trunk.stage_names) + 1):
-            activation = trunk.forward_until(model.normalise(images), cut)
+            activation = trunk.run(model.normalise(images), 0, cut)
             assert torch.equal(model.forward_from(activation, cut), model(images))
 
 

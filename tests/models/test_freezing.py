@@ -75,9 +75,9 @@ def test_frozen_part_may_be_cached_while_training(classifier_of, images):
     model = classifier_of()
     cut = freeze(model, "partial", 1)
     assert cut == 3
-    cached = model.trunk.forward_until(model.normalise(images), cut)
+    cached = model.trunk.run(model.normalise(images), 0, cut)
     train_steps(model, images)
-    assert torch.equal(model.trunk.forward_until(model.normalise(images), cut), cached)
+    assert torch.equal(model.trunk.run(model.normalise(images), 0, cut), cached)
     model.eval()
     assert torch.equal(model.forward_from(cached, cut), model(images))
 

@@ -62,8 +62,8 @@ def test_features_are_torchs(trunk, tiny, count, size):
     features = trunk(images)
     assert (features.dtype, features.requires_grad, trunk.feature_dim) == (torch.float32, False, WIDTH)
     torch.testing.assert_close(features, by_torch(tiny, images), atol=1e-5, rtol=1e-5)
-    assert torch.equal(trunk.forward_until(images, 1), features)
-    assert trunk.forward_until(images, 0) is images
+    assert torch.equal(trunk.run(images, 0, 1), features)
+    assert trunk.run(images, 0, 0) is images
     assert trunk.forward_from(features, 1) is features
     with pytest.raises(UserError, match="has 1 stages, so cuts 0 to 1"):
         trunk.run(images, 0, 2)

@@ -39,7 +39,7 @@ def test_several_outputs_by_name(trunk_of, tmp_path, images):
     session = onnx_session(path, threads=1)
     with torch.no_grad():
         np.testing.assert_allclose(run(session, images.numpy()), trunk(images).numpy(), atol=1e-4)
-        cut = trunk.forward_until(images, 2).numpy()
+        cut = trunk.run(images, 0, 2).numpy()
     np.testing.assert_allclose(run(session, images.numpy(), output="cut2"), cut, atol=1e-4)
 
 

@@ -80,7 +80,7 @@ def test_stages_are_the_network(architecture):
         assert features.shape == (2, trunk.feature_dim)
         torch.testing.assert_close(features, expected, rtol=0, atol=0)
         for cut in range(len(trunk.stage_names) + 1):
-            activation = trunk.forward_until(images, cut)
+            activation = trunk.run(images, 0, cut)
             kept = activation.clone()
             torch.testing.assert_close(trunk.forward_from(activation, cut), expected, rtol=0, atol=0)
             assert torch.equal(activation, kept)  # a cache stays as it was
@@ -105,12 +105,12 @@ def test_a_network_that_is_no_chain_is_kept_whole(architecture):
         features = trunk(images)
         torch.testing.assert_close(features, expected, rtol=0, atol=0)
         last = len(trunk.stage_names)
-        assert torch.equal(trunk.forward_until(images, 0), images)
-        assert torch.equal(trunk.forward_until(images, last), features)
+        assert torch.equal(trunk.run(images, 0, 0), images)
+        assert torch.equal(trunk.run(images, 0, last), features)
         assert torch.equal(trunk.forward_from(images, 0), features)
         assert torch.equal(trunk.forward_from(features, last), features)
     with pytest.raises(UserError, match="runs only as a whole"):
-        trunk.forward_until(images, 3)
+        trunk.run(images, 0, 3)
 
 
 class Tiny(nn.Module):
@@ -178,4 +178,4 @@ def test_a_network_without_pooling_is_refused(plan_of):
 @pytest.mark.parametrize("cut", [-1, 5])
 def test_a_cut_that_does_not_exist_is_refused(trunk_of, images, cut):
     with pytest.raises(UserError, match="cuts 0 to 4"):
-        trunk_of().forward_until(images, cut)
+        trunk_of().run(images, 0, cut)

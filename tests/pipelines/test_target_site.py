@@ -67,13 +67,34 @@ def test_every_file_of_the_second_site_is_a_row_under_the_names_of_the_first(two
     assert rows["image_id"].tolist() == table(two_sites, "02_intermediate/target_audit")["image_id"].tolist()
     assert table(two_sites, "02_intermediate/target_quarantine")["path"].tolist() == ["standing/letter.png"]
     used = rows[rows["split"] != "excluded"]
-    assert set(zip(used["split"], used["label"], strict=True)) == {
-        (split, label) for split in ("train", "val", "test") for label in ("across", "along")
-    }
+    assert set(used["split"]) == {"train", "val", "test"}
     assert used.groupby("group_id")["split"].nunique().max() == 1
     assert set(rows["site"]) == {"clinic"}
     assert facts(two_sites, "02_intermediate/target_classes") == {"across": 9, "along": 9}
     assert facts(two_sites, "03_primary/target_leakage")["quarantined"] == 1
+
+
+def test_labels_of_the_second_site_have_no_part_in_its_split(
+    two_sites: Path, mini_set: Path, clinic: Path, tmp_path: Path
+) -> None:
+    swapped = {"lying": "along", "standing": "across"}
+    poisoned = run(
+        tmp_path, both(mini_set, clinic, group_pattern="^(c[0-9]+)_", site="clinic", classes=swapped), *STAGES
+    )
+    columns = ["path", "split", "group_id"]
+    one, other = (table(root, "03_primary/target_manifest") for root in (two_sites, poisoned))
+    pd.testing.assert_frame_equal(one[columns], other[columns])
+    assert (one["label"].dropna() != other["label"].dropna()).all()
+
+
+def test_a_second_site_may_be_a_test_set_only(mini_set: Path, clinic: Path, tmp_path: Path) -> None:
+    paths = [str(path.relative_to(clinic)) for path in clinic.glob("*/c*.png")]
+    pd.DataFrame({"path": paths, "label": "across", "split": "test"}).to_csv(tmp_path / "films.csv", index=False)
+    block = {"kind": "table", "root": str(clinic), "table": str(tmp_path / "films.csv")}
+    rows = table(
+        run(tmp_path / "run", parameters(mini_set, target_images=block), *STAGES), "03_primary/target_manifest"
+    )
+    assert set(rows.loc[rows["status"] == "ok", "split"]) == {"test"}
 
 
 def test_the_first_site_is_as_it_would_be_alone(two_sites: Path, finished: Path) -> None:
@@ -129,7 +150,6 @@ REFUSED = {
     "a name that was not found": ({"classes": {"prone": "across"}}, r"^target_images\.classes names \['prone'\]"),
     "no such folder": ({"root": "nowhere"}, r"^target_images\.root is .*nowhere, which does not exist"),
     "a pattern that finds none": ({"group_pattern": "patient([0-9]+)"}, r"^target_images\.group_pattern='patient"),
-    "too few of a class": ({"limit": 4}, r"Class 'across' has 2 images in 2 groups .* with target_images\.classes"),
 }
 
 

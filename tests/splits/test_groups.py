@@ -256,7 +256,7 @@ def test_near_duplicate_groups_ties_it_together():
     assert found.kept.tolist() == [True, False, True]
     assert found.given_group.tolist() == [0, 1, 2, 3, 4, 5, 6, 4]
     assert found.group.tolist() == [0, 1, 2, 0, 3, 1, 4, 3]
-    upright = near_duplicate_groups(given_N, hashes, pictures, config, mirrored=False)
+    upright = near_duplicate_groups(given_N, hashes, pictures, config.model_copy(update={"mirrored_copies": False}))
     assert upright.pairs.tolist() == [[0, 3], [2, 6]]
     off = near_duplicate_groups(given_N, hashes, pictures, SplitConfig(near_duplicates=False))
     assert len(off.pairs) == 0

@@ -84,9 +84,8 @@ def features_of(
 
 
 def weights_in(content: bytes) -> int:
-    """Number of weights of a graph: elements of its initializers, those of integer type left out unless quantised."""
-    graph = onnx.load_model_from_string(content).graph
-    return sum(math.prod(tensor.dims) for tensor in graph.initializer if tensor.data_type in _WEIGHTS)
+    """Number of weights of a graph: elements of its constants, those of integer type left out unless quantised."""
+    return sum(math.prod(tensor.dims) for tensor in _constants(content) if tensor.data_type in _WEIGHTS)
 
 
 def check_self_contained(content: bytes, origin: str) -> None:
@@ -96,7 +95,7 @@ def check_self_contained(content: bytes, origin: str) -> None:
         UserError: says how to make one file of it; also where the bytes are no graph.
     """
     try:
-        tensors = onnx.load_model_from_string(content).graph.initializer
+        tensors = _constants(content)
     except DecodeError as error:
         raise UserError(f"{origin} is no readable ONNX graph ({error}): export or fetch it again.") from error
     outside = [tensor for tensor in tensors if tensor.data_location == onnx.TensorProto.EXTERNAL]
@@ -105,6 +104,13 @@ def check_self_contained(content: bytes, origin: str) -> None:
             f"{origin} keeps {len(outside)} of its tensors in another file, expected all of it in one: export it with "
             "external_data=False, or make one file of it by onnx.save(onnx.load('the graph'), 'one file.onnx')."
         )
+
+
+def _constants(content: bytes) -> list[onnx.TensorProto]:
+    """The tensors that a graph brings along, as initializers or as nodes."""
+    graph = onnx.load_model_from_string(content).graph
+    nodes = (node for node in graph.node if node.op_type == "Constant")
+    return [*graph.initializer, *(each.t for node in nodes for each in node.attribute if each.HasField("t"))]
 
 
 def _filled(session: InferenceSession, images: NDArray[np.float32], count: int, output: str) -> NDArray[np.float32]:

@@ -66,14 +66,6 @@ class AnyTrunk(nn.Module, ABC):
         """Features (N, D) of normalised images (N, 3, S, S)."""
         return self.run(x, 0, len(self.stage_names))
 
-    def forward_until(self, x: Tensor, cut: int) -> Tensor:
-        """Activation before stage `cut`: what a cache keeps of a frozen part.
-
-        Raises:
-            UserError: where the network has no such cut.
-        """
-        return self.run(x, 0, cut)
-
     def forward_from(self, activation: Tensor, cut: int) -> Tensor:
         """Features (N, D) from the activation before stage `cut`.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medical_transfer.config.split import SplitConfig
-from medical_transfer.splits.groups import Ints, hash_pairs, mirrored_pairs, verify_pairs
+from medical_transfer.splits.groups import Ints, candidate_pairs, verify_pairs
 
 _EXAMPLES = 10
 
@@ -37,11 +37,7 @@ def pairs_between(source: Looks, target: Looks, config: SplitConfig) -> Ints:
         return np.empty((0, 2), dtype=np.int64)
     count = len(source.phash)
     small_NTT = np.concatenate([source.thumbnails, target.thumbnails])
-    pairs_P2 = hash_pairs(np.concatenate([source.phash, target.phash]), config.hash_distance)
-    mirror_P = np.zeros(len(pairs_P2), dtype=np.int64)
-    if config.mirrored_copies:
-        more_M2, flips_M = mirrored_pairs(small_NTT, config.hash_distance)
-        pairs_P2, mirror_P = np.concatenate([pairs_P2, more_M2]), np.concatenate([mirror_P, flips_M])
+    pairs_P2, mirror_P = candidate_pairs(np.concatenate([source.phash, target.phash]), small_NTT, config)
     across_P = (pairs_P2 < count).sum(axis=1) == 1
     pairs_P2, mirror_P = pairs_P2[across_P], mirror_P[across_P]
     kept_P = verify_pairs(pairs_P2, small_NTT, mirror_P) >= config.pixel_correlation

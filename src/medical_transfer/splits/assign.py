@@ -45,8 +45,8 @@ def assign_splits(
       where both are missing they get their plain fractions.
 
     Every class is in every split, or the call stops: what cannot be learned, chosen by or tested on is said now and not
-    after training. Rows without a label are drawn like a class of their own, without that promise. Labels may differ
-    within a group.
+    after training. Rows without a label are drawn like a class of their own, without that promise; where no row has one
+    (a second site), all may be given to test. Labels may differ within a group.
 
     Raises:
         UserError: a given split is unknown; groups in several given splits (strict); nothing left to train on; a class
@@ -56,8 +56,9 @@ def assign_splits(
     splits_N, reasons_N = _honour(groups_N, given_N, paths_N, strict=config.strict)
     missing = [split for split in ("val", "test") if not (given_N == split).any()]
     train_N = splits_N == "train"
-    _something_to_train_on(train_N)
-    if missing:
+    if not len(labels_N) or pd.notna(labels_N).any():
+        _something_to_train_on(train_N)
+    if missing and train_N.any():
         splits_N[train_N] = draw_splits(groups_N[train_N], labels_N[train_N], _fractions(missing, config), rng)
     _every_class_everywhere(labels_N, given_N, splits_N)
     return splits_N, reasons_N

@@ -64,22 +64,13 @@ def near_duplicate_groups(
     phash_N: NDArray[np.uint64],
     thumbnails_NTT: NDArray[np.uint8],
     config: SplitConfig,
-    *,
-    mirrored: bool = True,
 ) -> NearDuplicates:
     """Find candidates by hash, verify them on the thumbnails, and join the kept pairs with the given groups.
 
-    Shapes: given_N str or None, phash_N 64-bit perceptual hashes, thumbnails_NTT grey. Upright candidates come from
-    phash_N; mirrored ones (unless `mirrored` is off) from hashes of the thumbnails. With `config.near_duplicates` off
-    only the given groups count.
+    Shapes: given_N str or None, phash_N 64-bit perceptual hashes, thumbnails_NTT grey. With `config.near_duplicates`
+    off only the given groups count.
     """
-    pairs_P2, mirror_P = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.int64)
-    if config.near_duplicates:
-        pairs_P2 = hash_pairs(phash_N, config.hash_distance)
-        mirror_P = np.zeros(len(pairs_P2), dtype=np.int64)
-        if mirrored:
-            more_M2, flips_M = mirrored_pairs(thumbnails_NTT, config.hash_distance)
-            pairs_P2, mirror_P = np.concatenate([pairs_P2, more_M2]), np.concatenate([mirror_P, flips_M])
+    pairs_P2, mirror_P = candidate_pairs(phash_N, thumbnails_NTT, config)
     correlation_P = verify_pairs(pairs_P2, thumbnails_NTT, mirror_P)
     kept_P = correlation_P >= config.pixel_correlation
     return NearDuplicates(
@@ -90,6 +81,24 @@ def near_duplicate_groups(
         given_group=group_images(given_N, pairs_P2[:0]),
         group=group_images(given_N, pairs_P2[kept_P]),
     )
+
+
+def candidate_pairs(
+    phash_N: NDArray[np.uint64], thumbnails_NTT: NDArray[np.uint8], config: SplitConfig
+) -> tuple[Ints, Ints]:
+    """Pairs (P, 2) that look alike by their hashes, and the flip (P,) of each: see `mirrored_pairs`, 0 for none.
+
+    Upright candidates come from phash_N; mirrored ones (`config.mirrored_copies`) from hashes of the thumbnails. None
+    with `config.near_duplicates` off.
+    """
+    if not config.near_duplicates:
+        return np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.int64)
+    pairs_P2 = hash_pairs(phash_N, config.hash_distance)
+    mirror_P = np.zeros(len(pairs_P2), dtype=np.int64)
+    if config.mirrored_copies:
+        more_M2, flips_M = mirrored_pairs(thumbnails_NTT, config.hash_distance)
+        pairs_P2, mirror_P = np.concatenate([pairs_P2, more_M2]), np.concatenate([mirror_P, flips_M])
+    return pairs_P2, mirror_P
 
 
 def hash_pairs(phash_N: NDArray[np.uint64], max_distance: int) -> Ints:

@@ -31,13 +31,8 @@ def save_calibrated(
     logits_NC = predict_logits(
         classifier, learning.cache.pixels_NSS3, learning.val.slots_N, recipe.augmentation.symmetries
     )
-    temperature = fit_temperature(logits_NC, learning.val.labels_N)
     positive = positive_of(learning.classes, recipe.images.positive_class)
-    threshold = None
-    if positive is not None:
-        column = learning.classes.index(positive)
-        scores_N = apply_temperature(logits_NC, temperature)[:, column]
-        threshold = threshold_of(scores_N, learning.val.labels_N == column, recipe.evaluation)
+    temperature, threshold = _calibration(logits_NC, positive, learning, recipe.evaluation)
     card = ModelCard(
         kind=recipe.training.kind,
         source=recipe.source.name,
@@ -60,6 +55,18 @@ def save_calibrated(
         number_formats=number_formats,
     )
     save_checkpoint(folder, classifier, card)
+
+
+def _calibration(
+    logits_NC: NDArray[np.float64], positive: str | None, learning: LearningSet, evaluation: Evaluation
+) -> tuple[float, float | None]:
+    """Temperature, and the threshold where there is a positive class, of the validation rows."""
+    temperature = fit_temperature(logits_NC, learning.val.labels_N)
+    if positive is None:
+        return temperature, None
+    column = learning.classes.index(positive)
+    scores_N = apply_temperature(logits_NC, temperature)[:, column]
+    return temperature, threshold_of(scores_N, learning.val.labels_N == column, evaluation)
 
 
 def positive_of(classes: tuple[str, ...], asked: str | None) -> str | None:

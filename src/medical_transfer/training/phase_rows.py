@@ -28,12 +28,12 @@ class PhaseRows:
     learning: LearningSet
     recipe: Recipe
     train: Views
-    val: Views
+    val: Views | None
     views: int
 
     def of(self, phase: Phase) -> PhaseData:
         """Rows for one phase."""
-        if phase.cut == 0:
+        if phase.cut == 0 or self.val is None:
             learn, judge = (self._images(part) for part in (self.learning.train, self.learning.val))
         else:
             learn = _activations(self.train, phase.cut, self.views, self.learning.train)
@@ -54,7 +54,7 @@ def prepare_rows(phases: tuple[Phase, ...], classifier: Classifier, learning: Le
     end = len(classifier.trunk.stage_names)
     wanted = tuple(sorted({*cuts, end}))
     train = _cached(classifier, wanted, learning.train, learning, recipe, views)
-    val = _cached(classifier, wanted, learning.val, learning, recipe, 0)
+    val = _cached(classifier, tuple(sorted(cuts)), learning.val, learning, recipe, 0) if cuts else None
     mapped_ND = np.load(train.path(end, 0), mmap_mode="c")  # torch wants what it could write to
     classifier.standardise.fit(torch.from_numpy(mapped_ND))
     return PhaseRows(learning, recipe, train, val, views)

@@ -25,22 +25,27 @@ logger = logging.getLogger(__name__)
 def group(audit: pd.DataFrame, image_cache: ImageCache, _classes: dict[str, Any], split: SplitConfig) -> NearDuplicates:
     """Join given groups and verified near-duplicates; `_classes` says that the set was found fit for it."""
     given_N, looks = _words(audit.loc[examined(audit), "group_id"]), _looks(audit, image_cache)
-    return near_duplicate_groups(given_N, looks.phash, looks.thumbnails, split, mirrored=split.mirrored_copies)
+    return near_duplicate_groups(given_N, looks.phash, looks.thumbnails, split)
 
 
 def divide(
     audit: pd.DataFrame, near_duplicates: NearDuplicates, split: SplitConfig, run: Run
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Give every usable image its final group and split; report what could have leaked."""
-    return _divide(audit, near_duplicates, split, generator(run.seed, "split"))
+    labels_N = _words(audit["label"])
+    return _divide(audit, labels_N, near_duplicates, split, generator(run.seed, "split"))
 
 
 def divide_target(
     target_audit: pd.DataFrame, target_near_duplicates: NearDuplicates, split: SplitConfig, run: Run
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The same for the second site, by draws of its own; without one, a manifest without rows."""
+    """The same for the second site, by draws of its own; without one, a manifest without rows.
+
+    Its labels are not looked at: what a method learns from must not depend on them, and there may be none.
+    """
+    unknown_N = np.full(len(target_audit), None, dtype=object)
     with TARGET.naming_its_parameters():
-        return _divide(target_audit, target_near_duplicates, split, generator(run.seed, "target_split"))
+        return _divide(target_audit, unknown_N, target_near_duplicates, split, generator(run.seed, "target_split"))
 
 
 def compare_sites(
@@ -68,7 +73,11 @@ def compare_sites(
 
 
 def _divide(
-    audit: pd.DataFrame, near_duplicates: NearDuplicates, split: SplitConfig, rng: np.random.Generator
+    audit: pd.DataFrame,
+    labels_N: np.ndarray,
+    near_duplicates: NearDuplicates,
+    split: SplitConfig,
+    rng: np.random.Generator,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     manifest = audit.copy()
     usable = examined(audit)
@@ -80,9 +89,8 @@ def _divide(
     given_N = _words(audit["split"])[drawn]
     splits_n, reasons_n = given_N, given_N  # without any image, that is where there is no second site
     if drawn.any():
-        labels_N = _words(audit["label"])[drawn]
         splits_n, reasons_n = assign_splits(
-            groups_N[drawn[usable]], labels_N, given_N, split, rng, paths_N=_words(audit["path"])[drawn]
+            groups_N[drawn[usable]], labels_N[drawn], given_N, split, rng, paths_N=_words(audit["path"])[drawn]
         )
     manifest.loc[drawn, "split"] = splits_n
     manifest.loc[drawn, "reason"] = pd.array(reasons_n, dtype="string")
