@@ -57,7 +57,17 @@ def test_a_faulty_file_is_named_with_its_line(conf: Path, case: str) -> None:
     assert loader(conf, "other")["parameters"] == {"images": {"kind": "packaged"}}  # which does not read that file
 
 
+@pytest.mark.parametrize("case", ["no such value", "no such resolver", "an empty run_root", "nobody's home"])
+def test_a_faulty_value_is_not_put_down_to_a_file_that_nothing_reads(conf: Path, case: str) -> None:
+    content, sentence = FAULTY[case]
+    (conf / "local/parameters.yml").write_bytes(content)
+    (conf / "local/notes.json").write_text("[1, 2]", encoding="utf-8")
+    with pytest.raises(UserError, match=sentence):
+        _ = loader(conf)["parameters"]
+
+
 def test_one_key_in_two_files_names_both(conf: Path) -> None:
+    (conf / "local/notes.json").write_text("[1, 2]", encoding="utf-8")  # which nothing reads
     for name in ("parameters_a.yml", "parameters_b.yml"):
         (conf / "local" / name).write_text("images: {size: 32}\n", encoding="utf-8")
     with pytest.raises(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from medical_transfer.config.images import Images
+from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.hooks.guards import DECLARED, Guards, check_parameters, check_places, check_sources
 from medical_transfer.pipeline_registry import register_pipelines
 from medical_transfer.types import UserError
@@ -104,16 +104,17 @@ PLACES = {
 
 @pytest.mark.parametrize("case", PLACES)
 @pytest.mark.parametrize("name", ["root", "table"])
-def test_a_path_that_was_cut_off_is_noticed(tmp_path: Path, case: str, name: str) -> None:
+@pytest.mark.parametrize("block", [Images, TargetImages])
+def test_a_path_that_was_cut_off_is_noticed(tmp_path: Path, case: str, name: str, block: type[Images]) -> None:
     there, cut = PLACES[case]
     if there is not None:
         (tmp_path / there).mkdir()
-    images = Images.model_validate({name: tmp_path / "scans"})
+    images = block.model_validate({name: tmp_path / "scans"})
     if cut is None:
         check_places(images)
     else:
         with pytest.raises(
-            UserError, match=rf"images\.{name} is .*/scans, which does not exist, but .*/{there} does: "
+            UserError, match=rf"^{block.block}\.{name} is .*/scans, which does not exist, but .*/{there} does: "
         ):
             check_places(images)
     (tmp_path / "scans").mkdir()
@@ -121,10 +122,11 @@ def test_a_path_that_was_cut_off_is_noticed(tmp_path: Path, case: str, name: str
     check_places(Images.model_validate({name: tmp_path / "no/such/parent"}))
 
 
-def test_places_are_checked_where_images_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", ["images", "target_images"])
+def test_places_are_checked_where_images_are_read(tmp_path: Path, block: str) -> None:
     (tmp_path / "a,b").mkdir()
     guards, stages = Guards(), register_pipelines()
-    guards.parameters = {"transferability": {}, "images": {"kind": "folder", "root": tmp_path / "a"}}
+    guards.parameters = {"transferability": {}, "images": {}, block: {"kind": "folder", "root": tmp_path / "a"}}
     guards.before_pipeline_run(stages["training"])
-    with pytest.raises(UserError, match="a comma or"):
+    with pytest.raises(UserError, match=rf"^{block}\.root .* a comma or"):
         guards.before_pipeline_run(stages["ingestion"])

@@ -157,6 +157,25 @@ def test_what_an_interrupted_run_left_open_is_closed_by_the_next() -> None:
     assert record.calls == [("set_terminated", "KILLED")]
 
 
+def test_a_second_stop_while_a_run_is_closed_leaves_it_to_be_closed_at_exit() -> None:
+    hook, record = tracking.Tracking(), Record(9)
+    stops = iter([KeyboardInterrupt])
+
+    class Stopped:
+        def set_terminated(self, run_id: str, status: str) -> None:
+            for stop in stops:
+                raise stop
+            record.set_terminated(run_id, status)
+
+    hook.run_id, hook.client = "1", Stopped()
+    with pytest.raises(KeyboardInterrupt):
+        hook._close("FINISHED")
+    assert record.calls == []
+    for _ in range(2):  # the second time there is nothing left to close
+        hook._close("KILLED")
+        assert record.calls == [("set_terminated", "KILLED")]
+
+
 def test_a_record_that_takes_nothing_stops_the_run_with_a_sentence(monkeypatch, tmp_path) -> None:
     hook = tracking.Tracking()
     places = {"uri": f"sqlite:///{tmp_path}/runs.db", "artifacts": str(tmp_path / "full")}
@@ -172,18 +191,34 @@ def test_a_record_that_takes_nothing_stops_the_run_with_a_sentence(monkeypatch, 
     assert hook.run_id is None
 
 
+SECRET = "postgresql://me:se@cr:et w/ord@host:5432/runs"
+MASKED = "postgresql://\\*\\*\\*@host:5432/runs"
+MISSING = object()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ({"uri": ["x"]}, r"`uri` is \['x'\]"),
         ({"enabled": "maybe"}, "`enabled` is 'maybe'"),
         ({"url": "x"}, "`url` is 'x'"),
+        ({"experiment": MISSING}, "`experiment` is missing"),
+        ({"uri": [SECRET, SECRET]}, rf"`uri` is \['{MASKED}', '{MASKED}'\]"),
+        ({"url": SECRET}, f"`url` is '{MASKED}'"),
+        ({"enabled": {"at": SECRET, 1: None}}, rf"`enabled` is \{{'at': '{MASKED}', 1: None\}}"),
     ],
 )
 def test_settings_of_the_record_are_checked(content: dict[str, Any], words: str) -> None:
-    right = {"enabled": True, "uri": "runs", "artifacts": "runs", "experiment": "x"}
-    assert record_place.tracking_config(right).uri == "runs"
-    with pytest.raises(UserError, match=rf"^tracking\.yml: {words} "):
-        record_place.tracking_config(right | content)
+    right = {"enabled": True, "uri": SECRET, "artifacts": "runs", "experiment": "x"}
+    assert record_place.tracking_config(right).uri == SECRET
+    with pytest.raises(UserError, match=rf"^tracking\.yml: {words} \(") as caught:
+        record_place.tracking_config({k: v for k, v in (right | content).items() if v is not MISSING})
+    assert "ord" not in str(caught.value).replace("record", "")
     with pytest.raises(UserError, match="home folder that is not known"):
         record_place.absolute("~no-one-here/runs")
+
+
+def test_credentials_of_an_address_are_not_said_where_it_takes_nothing() -> None:
+    said = record_place.no_record(OSError(f"no answer of {SECRET}, tried twice"), SECRET, "s3://bucket")
+    assert "cannot be written to postgresql://***@host:5432/runs or s3://bucket (" in said
+    assert "no answer of postgresql://***@host:5432/runs, tried twice" in said

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from medical_transfer.config.base import Block
+from medical_transfer.config.base import Block, UserPath
 
 
 class Images(Block):
@@ -18,9 +17,9 @@ class Images(Block):
 
     kind: Literal["packaged", "folder", "table", "npz", "none"] = "packaged"
     """`packaged`: the built-in sample; `folder`: class sub-folders; `table`: names files; `npz`: MedMNIST's layout."""
-    root: Path | None = None
+    root: UserPath | None = None
     """Folder of the images (`folder`, `table`) or the npz file (`npz`); `~` is your home folder."""
-    table: Path | None = None
+    table: UserPath | None = None
     """CSV or Parquet file with columns `path,label` and optionally `group,split,site`; others become subgroups."""
     classes: dict[str, str | None] = Field(default={})
     """Found class name -> used name, or null to drop the class. Empty: names are used as found."""
@@ -49,14 +48,6 @@ class Images(Block):
     """Threads that decode; null: one per core."""
     limit: int | None = Field(default=None, ge=4)
     """Use only so many images, drawn evenly over classes by the seed (a quick look; null: all)."""
-
-    @field_validator("root", "table")
-    @classmethod
-    def _home_is_known(cls, place: Path | None) -> Path | None:
-        try:
-            return place.expanduser() if place is not None else None
-        except RuntimeError as error:
-            raise ValueError(f"{place} begins with the home folder of nobody here: give the whole path") from error
 
     @field_validator("classes", "positive_class", mode="before")
     @classmethod
@@ -99,7 +90,7 @@ class Images(Block):
 
 
 class TargetImages(Images):
-    """A second site: the same block, by default absent. `positive_class` is that of `images` and not read here."""
+    """A second site: the same block, by default absent."""
 
     block: ClassVar[str] = "target_images"
 
@@ -107,6 +98,8 @@ class TargetImages(Images):
     """As for `images`; `none`: there is no second site."""
     classes: dict[str, str | None] = Field(default={})
     """Found class name -> name of a class of `images`, or null to drop the class. Images may also have no label."""
+    positive_class: str | None = None
+    """Not read here: that of `images` holds for both sites."""
     size: int = Field(default=160, ge=16, le=2048)
     """Side in pixels; where it is not set here, that of `images`."""
     fit: Literal["squash", "pad"] = "squash"

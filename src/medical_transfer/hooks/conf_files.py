@@ -69,9 +69,6 @@ def existing_environment(conf: Path, base: str, name: str) -> Path:
 
 def fault(error: BaseException, folders: Iterable[Path]) -> str | None:
     """What to say about an error of the loader; None where it is no fault of a file or a value."""
-    for path in _files(folders):
-        if (told := fault_of(path)) is not None:
-            return told
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, UserError):  # raised by a resolver of `settings.py`
         cause = cause.__cause__ or cause.__context__
@@ -84,7 +81,8 @@ def fault(error: BaseException, folders: Iterable[Path]) -> str | None:
         )
     if isinstance(error, ValueError) and "Duplicate keys" in str(error):
         return f"{error}. Say each in one file only."
-    return None
+    # last, since an unreadable file that nothing asked for is not to blame for the errors above
+    return next((told for path in _files(folders) if (told := fault_of(path)) is not None), None)
 
 
 def fault_of(path: Path) -> str | None:

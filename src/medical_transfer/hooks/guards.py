@@ -78,7 +78,8 @@ class Guards:
         if "params:transferability" in pipeline.inputs():
             check_sources(self.parameters)
         if "audit" in pipeline.all_outputs():
-            check_places(Images.model_validate(self.parameters["images"]))
+            for block in (Images, TargetImages):
+                check_places(block.model_validate(self.parameters.get(block.block, {})))
 
 
 def check_parameters(parameters: dict[str, Any]) -> None:
@@ -119,8 +120,8 @@ def check_places(images: Images) -> None:
         longer = _longer(path) if path is not None else []
         if longer:
             raise UserError(
-                f"images.{name} is {path}, which does not exist, but {longer[0]} does: in --params a comma or ' #' "
-                "ends a value, so write such a path in quotes into conf/local/parameters.yml."
+                f"{images.block}.{name} is {path}, which does not exist, but {longer[0]} does: in --params a comma or "
+                "' #' ends a value, so write such a path in quotes into conf/local/parameters.yml."
             )
 
 

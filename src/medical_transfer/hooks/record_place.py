@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -31,10 +32,20 @@ def tracking_config(content: dict[str, Any]) -> TrackingConfig:
         return TrackingConfig.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
+        found = "missing" if first["type"] == "missing" else repr(masked(first["input"]))  # there the whole block
         raise UserError(
-            f"tracking.yml: `{'.'.join(map(str, first['loc']))}` is {first['input']!r} ({first['msg']}): expected "
+            f"tracking.yml: `{'.'.join(map(str, first['loc']))}` is {found} ({first['msg']}): expected "
             f"{', '.join(TrackingConfig.model_fields)} as in conf/base/tracking.yml."
         ) from error
+
+
+def masked(value: Any) -> Any:
+    """A value, or the values in it, without the user and the password of an address."""
+    if isinstance(value, dict):
+        return {masked(name): masked(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [masked(each) for each in value]
+    return re.sub(r"://.*@", "://***@", value, flags=re.DOTALL) if isinstance(value, str) else value
 
 
 def absolute(uri: str) -> str:
@@ -68,7 +79,7 @@ def check_database(uri: str) -> None:
             database.execute("SELECT name FROM sqlite_master").fetchall()
             database.rollback()
     except (OSError, sqlite3.Error) as error:
-        raise UserError(no_record(str(path), error)) from error
+        raise UserError(no_record(error, str(path))) from error
 
 
 @contextmanager
@@ -81,8 +92,9 @@ def alone(uri: str) -> Iterator[None]:
         yield
 
 
-def no_record(place: str, error: Exception) -> str:
+def no_record(error: Exception, *places: str) -> str:
     """What to say where the record cannot be written."""
+    place = " or ".join(masked(each) for each in places)
     return (
         f"The record of runs cannot be written to {place} ({one_line(error)}): correct `uri` or "
         "`artifacts` in conf/base/tracking.yml, free the file or some space, or set `enabled: false` there "
@@ -91,5 +103,5 @@ def no_record(place: str, error: Exception) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """What an error of many lines says, and not at length."""
-    return " ".join(str(error).split())[:LONGEST_LINE]
+    """What an error of many lines says, not at length and without passwords."""
+    return " ".join(masked(str(error)).split())[:LONGEST_LINE]

@@ -76,7 +76,7 @@ class Tracking:
             self._open(uri, self.config, run_params)
         except unwritable() as error:
             self._close("FAILED")
-            raise UserError(no_record(f"{uri} or {absolute(self.config.artifacts)}", error)) from error
+            raise UserError(no_record(error, uri, absolute(self.config.artifacts))) from error
 
     def _open(self, uri: str, config: TrackingConfig, run_params: dict[str, Any]) -> None:
         from mlflow.entities import Param  # noqa: PLC0415 - seconds that only a run should pay
@@ -115,9 +115,9 @@ class Tracking:
     def _close(self, status: str) -> None:
         if self.run_id is None:
             return
-        run_id, self.run_id = self.run_id, None
-        with _warned(f"the end of run {run_id}, {status}, is"):
-            self.client.set_terminated(run_id, status)
+        with _warned(f"the end of run {self.run_id}, {status}, is"):
+            self.client.set_terminated(self.run_id, status)
+        self.run_id = None  # only now: a second stop before it leaves the run to be closed at exit
 
     def _experiment(self, config: TrackingConfig) -> str:
         found = self.client.get_experiment_by_name(config.experiment)
