@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.config.base import Block, Run, UserPath
+from medical_transfer.config.blocks import changed
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.model import Model
@@ -243,3 +244,11 @@ def test_class_names_that_yaml_reads_as_something_else():
         Transferability(sources=["a", "b"], chosen="zzz")
     with pytest.raises(ValueError, match="names a twice"):
         Transferability(sources=["a", "a"])
+
+
+def test_what_differs_from_the_defaults_is_named_and_places_are_not():
+    stated = parameters("base")
+    assert changed(stated) == {}
+    other = stated | {"model": {"freeze": "all"}, "run": {"seed": 3}, "unknown": {"x": 1}}
+    other["training"] = stated["training"] | {"finetune": {"head_l2": 0.2}}
+    assert changed(other) == {"model.freeze": "all", "training.finetune.head_l2": "0.2"}

@@ -66,6 +66,7 @@ def test_two_files_and_nothing_temporary(saved):
     folder, _, written = saved
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
     assert written.sha256 == sha256_of(folder / "model.safetensors")
+    assert (folder / "model.safetensors").stat().st_mode == (folder / "model.json").stat().st_mode
     facts = json.loads((folder / "model.json").read_text())
     assert facts["classes"] == ["no", "unsure", "yes"]
     assert facts["preprocessing"]["mean"] == [0.485, 0.456, 0.406]

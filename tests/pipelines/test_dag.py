@@ -52,13 +52,13 @@ def test_the_graph_is_the_one_that_was_agreed_on(main_job: Pipeline) -> None:
 
 
 def test_the_main_job_needs_nothing_but_parameters(main_job: Pipeline) -> None:
-    assert {name for name in main_job.inputs() if not name.startswith("params:")} == {"timing"}
+    assert {name for name in main_job.inputs() if not name.startswith("params:")} == {"parameters", "timing"}
 
 
 def test_only_near_duplicates_stay_in_memory(main_job: Pipeline) -> None:
     with KedroSession.create(PROJECT, env="test") as session:
         files = session.load_context().config_loader["catalog"]
-    kept = {name for name in main_job.datasets() if not name.startswith("params:")}
+    kept = {name for name in main_job.datasets() if not name.startswith("param")}
     assert {name for name in kept if name not in files and not name.endswith("_curve")} == {
         "near_duplicates",
         "target_near_duplicates",

@@ -183,7 +183,12 @@ def content(
         timing={"ingestion": {"seconds": 31.2, "peak_mb": 410.0}, "training": {"seconds": 95.9, "peak_mb": None}},
         quarantine=pd.DataFrame({"path": ["a.jpg", "b.jpg"], "reason": ["truncated", "truncated"]}),
         provenance=Provenance(
-            "4f1c09e2", git_dirty=True, seed=7, command="kedro run --pipeline=x", created="2026-11-20"
+            "4f1c09e2",
+            git_dirty=True,
+            seed=7,
+            command="kedro run --pipeline=x",
+            created="2026-11-20",
+            settings={"model.freeze": "all"},
         ),
         limits=("Not for clinical use without validation on local data.",),
     )

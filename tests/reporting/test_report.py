@@ -102,6 +102,7 @@ def test_numbers_shown_are_those_given(content: ReportContent) -> None:
         "non-commercial use only",
         "4f1c09e2",
         "with uncommitted changes",
+        "model.freeze: all",
         "b7714e02aa93c1ff",
         "2.15.0",
         "kedro run --pipeline=x",

@@ -19,34 +19,12 @@ from kedro.pipeline import Pipeline
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones
-from medical_transfer.config.base import Block, Run
-from medical_transfer.config.evaluation import Evaluation
-from medical_transfer.config.folders import Folders
+from medical_transfer.config.base import Block
+from medical_transfer.config.blocks import BLOCKS
 from medical_transfer.config.images import Images, TargetImages
-from medical_transfer.config.model import Model
-from medical_transfer.config.split import SplitConfig
-from medical_transfer.config.study_finetuning import StudyFinetuning
-from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.types import UserError
-
-BLOCKS: dict[str, type[Block]] = {
-    "run": Run,
-    "folders": Folders,
-    "images": Images,
-    "target_images": TargetImages,
-    "split": SplitConfig,
-    "augmentation": Augmentation,
-    "transferability": Transferability,
-    "backbones": Backbones,
-    "model": Model,
-    "training": Training,
-    "evaluation": Evaluation,
-    "study_finetuning": StudyFinetuning,
-}
-"""Typed blocks of `conf/base/parameters`."""
 
 DECLARED = ("run_root", "cache_root", "tracking", *BLOCKS)
 """All top-level parameters; the first three are read by the configuration itself and by the record of runs."""

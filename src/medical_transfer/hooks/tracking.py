@@ -25,6 +25,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from medical_transfer.config.blocks import flatten
 from medical_transfer.config.tracking import TrackingConfig
 from medical_transfer.hooks.record_place import absolute, alone, check_database, no_record, one_line, tracking_config
 from medical_transfer.runtime.provenance import code_state, in_project, lock_hash
@@ -174,17 +175,6 @@ def unwritable() -> tuple[type[Exception], ...]:
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     return (OSError, MlflowException, SQLAlchemyError)
-
-
-def flatten(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters as `block.name` -> value; lists stay values."""
-    flat: dict[str, Any] = {}
-    for name, value in parameters.items():
-        if isinstance(value, dict) and value:
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def measured(catalog: DataCatalog, made: set[str]) -> list[tuple[str, float, int]]:

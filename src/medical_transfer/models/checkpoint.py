@@ -41,7 +41,10 @@ def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> Mo
         for name, tensor in classifier.state_dict().items()
     }
     with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        save_file(tensors, temporary)
+        temporary.touch()
+        permissions = temporary.stat().st_mode
+        save_file(tensors, temporary)  # it closes the file to everyone else, as no other file of a run is
+        temporary.chmod(permissions)
         checksum = sha256_of(temporary)
     return write_card(
         folder, card.model_copy(update={"sha256": checksum, "graph_output": classifier.trunk.graph_output})

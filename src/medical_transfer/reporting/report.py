@@ -45,13 +45,18 @@ FIGURE_TEXTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What it takes to make the page again. `git_sha` is null outside a repository."""
+    """What it takes to make the page again.
+
+    `git_sha` is null outside a repository; `settings` are the parameters that are not at their defaults, wherever they
+    were set: the command line alone does not tell of files.
+    """
 
     git_sha: str | None
     git_dirty: bool
     seed: int
     command: str
     created: str
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

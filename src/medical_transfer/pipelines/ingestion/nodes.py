@@ -83,7 +83,8 @@ def check_target(
     """
     try:
         if target_images.kind != "none":
-            check_comparable(target_audit, classes)
+            with TARGET.naming_its_parameters():
+                check_comparable(target_audit, classes)
     except UserError as error:
         raise _with_the_audit(error, TARGET, target_audit, target_quarantine, folders.audits) from error
     return usable_classes(target_audit)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from medical_transfer.config.base import Run
+from medical_transfer.config.blocks import changed
 from medical_transfer.config.images import Images
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.pipelines.reporting.figures import FIGURES
@@ -34,6 +35,7 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
     quarantine: pd.DataFrame,
     transferability_scores: dict[str, Any],
     timing: dict[str, Any],
+    parameters: dict[str, Any],
     images: Images,
     run: Run,
     *figures: bytes,
@@ -57,16 +59,16 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
             history=finetuned_history,
             timing=timing,
             quarantine=quarantine,
-            provenance=_provenance(run.seed),
+            provenance=_provenance(run.seed, changed(parameters)),
             figures=dict(zip(FIGURES.values(), figures, strict=True)),
             limits=limits_of(images, leakage),
         )
     )
 
 
-def _provenance(seed: int) -> Provenance:
+def _provenance(seed: int, settings: dict[str, str]) -> Provenance:
     from medical_transfer.reporting.report import Provenance  # noqa: PLC0415
 
     state = code_state()
     created = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return Provenance(state.git_sha, git_dirty=state.dirty, seed=seed, command=command_line(), created=created)
+    return Provenance(state.git_sha, state.dirty, seed, command_line(), created, settings)

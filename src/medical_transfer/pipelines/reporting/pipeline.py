@@ -16,6 +16,7 @@ INPUTS = [
     "quarantine",
     "transferability",
     "timing",
+    "parameters",
     "params:images",
     "params:run",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
+
+logger = logging.getLogger(__name__)
 
 SCORE_MODULES = (
     "medical_transfer.transferability",
@@ -64,7 +67,10 @@ def score_sources(
         scoring = Scoring(rows, image_cache, transferability, backbones, folders, derive_seed(run.seed, "scores"))
         write_json(folder / "scores.json", compare_sources(scoring))
 
-    return with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing)
+    scored = with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing)
+    if scored["chosen"] in [source["name"] for source in scored["sources"] if source["untrained"]]:
+        logger.warning("An untrained network is built, so nothing is transferred: %s", scored["reason"])
+    return scored
 
 
 def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
