@@ -42,6 +42,7 @@ def test_conclusion_and_rule_by_hand():
     assert "| 16 | **0.820** (0.770 to 0.870), 5 s | 0.620 (0.554 to 0.686), 3 min |" in text
     assert "- full, one rate: 3,373,570" in text
     assert "failed" not in text
+    assert "Cells of a row may rest on different seeds" in text
 
 
 def test_too_few_seeds_decide_nothing():
@@ -59,6 +60,7 @@ def test_failures_are_named_and_missing_cells_are_a_dash():
     assert "- full, 64, seed 0: The loss became nan." in text
     assert "| 64 | **0.850** (0.726 to 0.974), 5 s | - |" in text
     assert "there are too few seeds to compare" in text
+    assert "- 64 images per class: **all frozen (head only)** (no other has 3 seeds in common with it)" in text
 
 
 def test_curves_are_drawn_from_the_table():

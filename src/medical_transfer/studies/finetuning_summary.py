@@ -75,14 +75,19 @@ def rule(choices: Sequence[Choice]) -> list[str]:
     """The rule, a line for each stretch of sizes with the same answer."""
     lines = [
         "Take the strategy that costs the fewest seconds of those that are not shown to be worse than the best mean "
-        "(all intervals of a size hold together with 95 %):",
+        "(all intervals of a size hold together with 95 %). Means are compared over the seeds that all strategies of a "
+        f"size have; one with fewer than {LEAST_SEEDS} seeds in common with the best is not taken:",
         "",
     ]
-    for (taken, decidable), stretch in groupby(choices, key=lambda choice: (choice.taken, choice.decidable)):
-        settings = [choice.setting for choice in stretch]
-        reason = "" if decidable else " (by cost alone: too few seeds)"
-        lines.append(f"- {_sizes(settings)}: **{NAMES[taken]}**{reason}")
+    for (taken, reason), stretch in groupby(choices, key=lambda choice: (choice.taken, _reason(choice))):
+        lines.append(f"- {_sizes([choice.setting for choice in stretch])}: **{NAMES[taken]}**{reason}")
     return lines
+
+
+def _reason(choice: Choice) -> str:
+    if choice.by_cost_alone:
+        return " (by cost alone: too few seeds)"
+    return "" if choice.decidable else f" (no other has {LEAST_SEEDS} seeds in common with it)"
 
 
 def _shown(choice: Choice) -> str:
@@ -118,6 +123,7 @@ def _table(values: pd.DataFrame, choices: Sequence[Choice], study: StudyFinetuni
     for choice in choices:
         cells = [_cell(found, choice, name) for name in study.strategies]
         lines.append(f"| {choice.setting} | " + " | ".join(cells) + " |")
+    lines += ["", "Cells of a row may rest on different seeds: the rule compares only what has the same ones."]
     return "\n".join(lines)
 
 
@@ -148,5 +154,5 @@ def _set_up(results: pd.DataFrame, study: StudyFinetuning, parameters: Mapping[s
         f"{study.source or 'as scores choose'}. Each trial has {study.steps} steps of {batch} images, LP-FT half of "
         f"them for the head, and is looked at {study.rounds} times on validation. Seeds {study.seeds} from cached "
         f"activations, {study.seeds_whole} for the whole network; {across} test images. Interval over seeds: "
-        "Student's t; differences: paired by seed, Bonferroni over the strategies of a size."
+        "Student's t; differences: paired by seed, Bonferroni over all pairs of strategies of a size."
     )
