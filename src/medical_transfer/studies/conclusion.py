@@ -145,7 +145,7 @@ def _choose_in(setting: str, mine: pd.DataFrame, costs: Mapping[str, float]) -> 
     best = str(means.index[0])
     # The best is chosen by the same numbers: any of the pairs could have become one of the comparisons.
     pairs = math.comb(len(means), 2)
-    seconds = mine.groupby("method")["seconds"].mean()
+    seconds = mine.groupby("method")["seconds"].mean().to_dict()
     compared = []
     for method, mean in means.items():
         below, seeds = paired_difference(by_seed[best], by_seed[method], pairs)
@@ -161,9 +161,10 @@ def _ranked(by_seed: pd.DataFrame) -> pd.Series:
     Seeds differ in how hard their test images are, so methods are ranked over the seeds that all of them have.
     """
     enough = by_seed.count() >= LEAST_SEEDS
-    parts = []
+    parts = list[pd.Series]()
     for part in (by_seed.loc[:, enough], by_seed.loc[:, ~enough]):
         shared = part.dropna()
         means = (shared if len(shared) >= LEAST_SEEDS else part).mean()
         parts.append(means.sort_values(ascending=False, kind="stable"))
-    return pd.concat([part for part in parts if not part.empty])
+    ranked: pd.Series = pd.concat([part for part in parts if not part.empty])
+    return ranked
