@@ -74,6 +74,11 @@ def test_what_shapes_a_trial_changes_its_key(tmp_path, own):
     assert key(tmp_path, own) != key(tmp_path, {})
 
 
+def test_what_is_left_to_its_default_needs_no_entry():
+    told = {**{name: {} for name in main_job.SHAPING}, "images": {"kind": "packaged"}}
+    assert main_job.shaping(told)["images"] == {"positive_class": None, "licence": "unknown"}
+
+
 def test_pixels_source_seed_and_own_parameters_change_the_key(tmp_path):
     others = [Trial("full", "16", 1, TRIAL.parameters), Trial("full", "16", 0, {"training": {"per_class": 8}})]
     keys = [key(tmp_path, {}, trial=trial) for trial in (TRIAL, *others)]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.images import Images
 from medical_transfer.data.dataset import class_names
 from medical_transfer.models.backbones import find_source
 from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
@@ -46,8 +47,9 @@ COUNTED = "trainable_parameters"
 
 def shaping(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that a trial's key holds: not where images lie or how they are read, only what comes of it."""
-    images = {name: parameters["images"][name] for name in ("positive_class", "licence")}
-    return {"images": images, **{name: parameters[name] for name in SHAPING}}
+    images = Images.model_validate(parameters["images"])
+    named = {"positive_class": images.positive_class, "licence": images.licence}
+    return {"images": named, **{name: parameters[name] for name in SHAPING}}
 
 
 def facts_of(handed: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
