@@ -158,6 +158,7 @@ def test_what_makes_no_sense_is_refused_by_name(block, content, name):
         ({"seeds": [1, 2, 1]}, r"study_finetuning\.seeds is \[1, 2, 1\]: name each once"),
         ({"sizes": ["all", 8, "all"]}, r"study_finetuning\.sizes is .* name each once"),
         ({"steps": 100, "rounds": 8}, "steps is 100, which is not a multiple of study_finetuning.rounds, 8"),
+        ({"steps": 21, "rounds": 3}, "rounds is 3, an odd number, but lp_ft trains the head for half of the rounds"),
     ],
 )
 def test_a_study_compares_each_thing_once_at_equal_budgets(content, message):

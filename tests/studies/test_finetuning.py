@@ -32,13 +32,19 @@ def method(strategy: str, study: StudyFinetuning) -> tuple[FineTune, Training]:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize(("steps", "rounds"), [(320, 8), (6, 2), (21, 3)])
+@pytest.mark.parametrize(("steps", "rounds"), [(320, 8), (6, 2), (42, 6)])
 def test_every_strategy_has_the_same_steps_and_never_stops_early(strategy, steps, rounds):
     trained, training = method(strategy, StudyFinetuning(steps=steps, rounds=rounds))
     epochs = sum(phase.epochs for phase in trained.phases())
     assert epochs * training.steps_per_epoch == steps
     assert training.patience >= epochs
     assert training.per_class == 16
+
+
+def test_an_odd_number_of_rounds_is_whole_where_nothing_is_halved():
+    study = StudyFinetuning(strategies=["all_frozen", "full"], steps=21, rounds=3)
+    trained, training = method("full", study)
+    assert [phase.epochs * (training.steps_per_epoch or 0) for phase in trained.phases()] == [21]
 
 
 def rates(strategy: str) -> list[list[float]]:

@@ -12,7 +12,10 @@ from medical_transfer.studies.finetuning_summary import summary
 from medical_transfer.studies.table import COLUMNS, FAILED
 
 STUDY = StudyFinetuning(strategies=["all_frozen", "full"], sizes=[16, 64, "all"], seeds=[0, 1, 2])
-PARAMETERS = {"images": {"kind": "packaged", "size": 160}, "training": {"batch_size": 32}}
+PARAMETERS = {
+    "images": {"kind": "packaged", "size": 160},
+    "training": {"batch_size": 32, "finetune": {"head_learning_rate": 0.007, "learning_rate": 2e-5}},
+}
 FROZEN = {"16": [0.80, 0.82, 0.84], "64": [0.80, 0.90, 0.85], "all": [0.70, 0.71, 0.73]}
 FULL = {"16": [0.60, 0.61, 0.65], "64": [0.84, 0.86, 0.86], "all": [0.90, 0.91, 0.92]}
 
@@ -42,6 +45,21 @@ def test_conclusion_and_rule_by_hand():
     assert "| 16 | **0.820** (0.770 to 0.870), 5 s | 0.620 (0.554 to 0.686), 3 min |" in text
     assert "- full, one rate: 3,373,570" in text
     assert "failed" not in text
+    assert "Cells of a row may rest on different seeds" in text
+
+
+def test_heads_that_learn_at_other_rates_are_a_limit_with_both_numbers():
+    text = " ".join(summary(results(), [], STUDY, PARAMETERS).split())
+    assert "`training.finetune.head_learning_rate` (0.007), a linear one with a ridge; partial" in text
+    assert "train it from random at `training.finetune.learning_rate` (2e-05) in the same steps" in text
+    assert "the best time (of a linear head on frozen features: the last), temperature" in text
+
+
+def test_halves_are_told_only_of_lp_ft():
+    without, both = summary(results(), [], STUDY, PARAMETERS), StudyFinetuning(strategies=["all_frozen", "lp_ft"])
+    assert "Each trial has 320 steps of 32 images and is looked at 8 times on validation." in without
+    told = summary(results(), [], both, PARAMETERS)
+    assert "320 steps of 32 images, LP-FT half of them for the head, and is looked at 8 times" in told
 
 
 def test_too_few_seeds_decide_nothing():
@@ -59,6 +77,7 @@ def test_failures_are_named_and_missing_cells_are_a_dash():
     assert "- full, 64, seed 0: The loss became nan." in text
     assert "| 64 | **0.850** (0.726 to 0.974), 5 s | - |" in text
     assert "there are too few seeds to compare" in text
+    assert "- 64 images per class: **all frozen (head only)** (no other has 3 seeds in common with it)" in text
 
 
 def test_curves_are_drawn_from_the_table():

@@ -30,7 +30,8 @@ class StudyFinetuning(Block):
     steps: int = Field(default=320, ge=2)
     """Steps of every trial, whatever its size and strategy."""
     rounds: int = Field(default=8, ge=2)
-    """Validation looks so many times, evenly over the steps, and the best time is kept."""
+    """Validation looks so many times, evenly over the steps, and the best time is kept (of a linear head on frozen
+    features: the last). With `lp_ft` an even number, since its head has half of them."""
     source: str | None = "efficientnet_lite0"
     """The pretrained source of all trials; null: the one that scores choose, for each seed anew."""
     image_size: int | None = Field(default=128, ge=16, le=2048)
@@ -51,5 +52,10 @@ class StudyFinetuning(Block):
             raise ValueError(
                 f"study_finetuning.steps is {self.steps}, which is not a multiple of study_finetuning.rounds, "
                 f"{self.rounds}: budgets would not be equal"
+            )
+        if "lp_ft" in self.strategies and self.rounds % 2:
+            raise ValueError(
+                f"study_finetuning.rounds is {self.rounds}, an odd number, but lp_ft trains the head for half of the "
+                "rounds: give an even number, or leave lp_ft out of study_finetuning.strategies"
             )
         return self

@@ -27,7 +27,7 @@ class Comparison:
 
     Attributes:
         method: what is compared.
-        mean: of its values over all its seeds.
+        mean: what methods are ranked by: over the seeds that all have, where these are enough, else over its own.
         below: how far it is below the best one, over the seeds that both have; NaN ends where there is one seed.
         seeds: how many seeds both have.
         seconds: mean cost.
@@ -49,11 +49,14 @@ class Comparison:
 class Choice:
     """Which method to take in a setting: the cheapest that is not shown to be worse than the best.
 
+    A method with too few seeds in common with the best one could never be shown to be worse, so it is not taken, unless
+    no method has enough.
+
     Attributes:
         setting: where.
-        best: the method of the highest mean.
+        best: the method of the highest mean among those with enough seeds.
         taken: the method to take.
-        compared: all methods, best first.
+        compared: all methods, best first, those with too few seeds last.
     """
 
     setting: str
@@ -70,6 +73,11 @@ class Choice:
     def decidable(self) -> bool:
         """Whether there are enough seeds to compare anything."""
         return any(each.seeds >= LEAST_SEEDS for each in self.compared if each.method != self.best)
+
+    @property
+    def by_cost_alone(self) -> bool:
+        """Whether no method has enough seeds, not even the best one."""
+        return all(each.seeds < LEAST_SEEDS for each in self.compared)
 
 
 def t_interval(values_S: NDArray[np.float64] | Sequence[float], coverage: float = COVERAGE) -> Interval:
@@ -132,13 +140,31 @@ def choose(values: pd.DataFrame, settings: Sequence[str], cost: Mapping[str, flo
 
 
 def _choose_in(setting: str, mine: pd.DataFrame, costs: Mapping[str, float]) -> Choice:
-    by_seed = mine.pivot_table(index="seed", columns="method", values="value")
-    means = mine.groupby("method")["value"].mean().sort_values(ascending=False, kind="stable")
+    by_seed = mine.pivot_table(index="seed", columns="method", values="value", sort=False)
+    means = _ranked(by_seed)
     best = str(means.index[0])
+    # The best is chosen by the same numbers: any of the pairs could have become one of the comparisons.
+    pairs = math.comb(len(means), 2)
+    seconds = mine.groupby("method")["seconds"].mean().to_dict()
     compared = []
     for method, mean in means.items():
-        below, seeds = paired_difference(by_seed[best], by_seed[method], len(means) - 1)
-        seconds = float(mine.loc[mine["method"] == method, "seconds"].mean())
-        compared.append(Comparison(str(method), float(mean), below, seeds, seconds))
-    candidates = [each.method for each in compared if not each.shown_worse]
+        below, seeds = paired_difference(by_seed[best], by_seed[method], pairs)
+        compared.append(Comparison(str(method), float(mean), below, seeds, float(seconds[method])))
+    enough = [each for each in compared if each.seeds >= LEAST_SEEDS] or compared
+    candidates = [each.method for each in enough if not each.shown_worse]
     return Choice(setting, best, min(candidates, key=costs.__getitem__), tuple(compared))
+
+
+def _ranked(by_seed: pd.DataFrame) -> pd.Series:
+    """Means of the methods (columns), best first; those with too few seeds last.
+
+    Seeds differ in how hard their test images are, so methods are ranked over the seeds that all of them have.
+    """
+    enough = by_seed.count() >= LEAST_SEEDS
+    parts = list[pd.Series]()
+    for part in (by_seed.loc[:, enough], by_seed.loc[:, ~enough]):
+        shared = part.dropna()
+        means = (shared if len(shared) >= LEAST_SEEDS else part).mean()
+        parts.append(means.sort_values(ascending=False, kind="stable"))
+    ranked: pd.Series = pd.concat([part for part in parts if not part.empty])
+    return ranked

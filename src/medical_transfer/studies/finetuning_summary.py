@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from medical_transfer.config.study_finetuning import StudyFinetuning
+from medical_transfer.config.training import Training
 from medical_transfer.studies.conclusion import LEAST_SEEDS, Choice, Comparison, averages, choose
 from medical_transfer.studies.finetuning import METRIC, NAMES, setting_of
 from medical_transfer.studies.main_job import COUNTED
@@ -40,17 +41,25 @@ def summary(
     ]
     if failures:
         parts += ["## Trials that failed", "\n".join(f"- {each['trial']}: {each['sentence']}" for each in failures)]
-    parts += ["## What this cannot say", LIMITS]
+    parts += ["## What this cannot say", _limits(parameters)]
     return "\n\n".join(parts) + "\n"
 
 
 LIMITS = """\
-- Validation is whole at every size, so the best time, temperature and threshold are chosen better than a site with so
-  few labelled images could.
+- Validation is whole at every size, so the best time (of a linear head on frozen features: the last), temperature and
+  threshold are chosen better than a site with so few labelled images could.
 - Learning rates are those of the configuration for every size and strategy; none was tuned for its cell.
+- Strategies differ in more than what learns. All frozen and LP-FT train the new head on frozen features at
+  `training.finetune.head_learning_rate` ({head_rate:g}), a linear one with a ridge; partial, discriminative and full
+  train it from random at `training.finetune.learning_rate` ({rate:g}) in the same steps. What parts them may be that.
 - Intervals are over seeds. Seeds draw their splits from the same images (where splits were given: only the training
   images are drawn), so they speak of this data set, not of another one.
 - A study of few seeds shows large differences only: "no difference shown" does not mean that there is none."""
+
+
+def _limits(parameters: Mapping[str, Any]) -> str:
+    finetune = Training.model_validate(parameters["training"]).finetune
+    return LIMITS.format(head_rate=finetune.head_learning_rate, rate=finetune.learning_rate)
 
 
 def conclusion(choices: Sequence[Choice]) -> str:
@@ -75,14 +84,19 @@ def rule(choices: Sequence[Choice]) -> list[str]:
     """The rule, a line for each stretch of sizes with the same answer."""
     lines = [
         "Take the strategy that costs the fewest seconds of those that are not shown to be worse than the best mean "
-        "(all intervals of a size hold together with 95 %):",
+        "(all intervals of a size hold together with 95 %). Means are compared over the seeds that all strategies of a "
+        f"size have; one with fewer than {LEAST_SEEDS} seeds in common with the best is not taken:",
         "",
     ]
-    for (taken, decidable), stretch in groupby(choices, key=lambda choice: (choice.taken, choice.decidable)):
-        settings = [choice.setting for choice in stretch]
-        reason = "" if decidable else " (by cost alone: too few seeds)"
-        lines.append(f"- {_sizes(settings)}: **{NAMES[taken]}**{reason}")
+    for (taken, reason), stretch in groupby(choices, key=lambda choice: (choice.taken, _reason(choice))):
+        lines.append(f"- {_sizes([choice.setting for choice in stretch])}: **{NAMES[taken]}**{reason}")
     return lines
+
+
+def _reason(choice: Choice) -> str:
+    if choice.by_cost_alone:
+        return " (by cost alone: too few seeds)"
+    return "" if choice.decidable else f" (no other has {LEAST_SEEDS} seeds in common with it)"
 
 
 def _shown(choice: Choice) -> str:
@@ -118,6 +132,7 @@ def _table(values: pd.DataFrame, choices: Sequence[Choice], study: StudyFinetuni
     for choice in choices:
         cells = [_cell(found, choice, name) for name in study.strategies]
         lines.append(f"| {choice.setting} | " + " | ".join(cells) + " |")
+    lines += ["", "Cells of a row may rest on different seeds: the rule compares only what has the same ones."]
     return "\n".join(lines)
 
 
@@ -143,10 +158,11 @@ def _set_up(results: pd.DataFrame, study: StudyFinetuning, parameters: Mapping[s
     batch = parameters["training"]["batch_size"]
     tested = results.loc[results["metric"] == METRIC, "n"]
     across = _list([str(n) for n in sorted({tested.min(), tested.max()})]) if tested.size else "no"
+    halves = ", LP-FT half of them for the head," if "lp_ft" in study.strategies else ""
     return (
         f"{trials} trials on images of kind `{images['kind']}` at {size} px; source: "
-        f"{study.source or 'as scores choose'}. Each trial has {study.steps} steps of {batch} images, LP-FT half of "
-        f"them for the head, and is looked at {study.rounds} times on validation. Seeds {study.seeds} from cached "
+        f"{study.source or 'as scores choose'}. Each trial has {study.steps} steps of {batch} images{halves} "
+        f"and is looked at {study.rounds} times on validation. Seeds {study.seeds} from cached "
         f"activations, {study.seeds_whole} for the whole network; {across} test images. Interval over seeds: "
-        "Student's t; differences: paired by seed, Bonferroni over the strategies of a size."
+        "Student's t; differences: paired by seed, Bonferroni over all pairs of strategies of a size."
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.images import Images
 from medical_transfer.data.dataset import class_names
 from medical_transfer.models.backbones import find_source
 from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
@@ -31,12 +32,24 @@ SOURCE_MODULES = (
     *TRAINING_MODULES,
     *PREDICTION_MODULES,
     "medical_transfer.evaluation",
+    "medical_transfer.pipelines.model_building.nodes",
+    "medical_transfer.pipelines.evaluation.nodes",
     *(f"medical_transfer.config.{name}" for name in ("images", "model", "training", "augmentation", "evaluation")),
     "medical_transfer.studies.main_job",
 )
 """A finished trial is not repeated unless the text of one of these changes."""
 
+SHAPING = ("model", "training", "augmentation", "evaluation")
+"""Blocks that shape a trial. What `images`, `split`, `transferability` and `backbones` give is among the facts."""
+
 COUNTED = "trainable_parameters"
+
+
+def shaping(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that a trial's key holds: not where images lie or how they are read, only what comes of it."""
+    images = Images.model_validate(parameters["images"])
+    named = {"positive_class": images.positive_class, "licence": images.licence}
+    return {"images": named, **{name: parameters[name] for name in SHAPING}}
 
 
 def facts_of(handed: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +72,9 @@ def training_images(manifest: pd.DataFrame) -> dict[str, int]:
 def measured_in(root: Path) -> tuple[list[Measured], float]:
     """All metrics of the test images, how many parameters learned, and the seconds of the training stage.
 
-    The seconds count what was found ready (features of the frozen part, which trials share) with what it had cost.
+    The seconds count what was found ready (features of the frozen part, which trials share) with what it had cost. A
+    trial that was killed and gone on with has the time of its last process only, so they are never fewer than those
+    of all epochs of its history.
     """
     evaluation = read_json(root / "08_reporting/finetuned_evaluation.json")
     found = [
@@ -67,10 +82,10 @@ def measured_in(root: Path) -> tuple[list[Measured], float]:
     ]
     plan = read_json(root / "06_models/model_plan.json")
     learning = plan["trainable"]
+    counted = Measured(COUNTED, learning, learning, learning, evaluation["test"]["auroc"]["n"])
     spent = read_json(root / "08_reporting/timing.json")["training"]
-    return [*found, Measured(COUNTED, learning, learning, learning, evaluation["test"]["auroc"]["n"])], spent[
-        "seconds"
-    ] + spent["reused_seconds"]
+    epochs = pd.read_parquet(root / "08_reporting/finetuned_history.parquet", columns=["seconds"])
+    return [*found, counted], max(spent["seconds"] + spent["reused_seconds"], float(epochs["seconds"].sum()))
 
 
 def tidy(root: Path) -> None:

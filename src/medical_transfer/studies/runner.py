@@ -28,8 +28,6 @@ from medical_transfer.types import UserError
 logger = logging.getLogger(__name__)
 
 RESULT = "trial.json"
-ELSEWHERE = ("run", "run_root", "cache_root", "folders", "tracking")
-"""Blocks that say where a result lies and who asked for it, not what it is."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +106,9 @@ def run_trials(
 def key_of(place: Place, trial: Trial, handed: Mapping[str, Any]) -> str:
     """The key of a trial's folder: what it is made from, and the source text of what makes it."""
     parameters = merged(place.session.parameters, place.parameters)
-    shaping = {
-        name: block
-        for name, block in parameters.items()
-        if name not in ELSEWHERE and not name.startswith(("study_", "target_"))
-    }
     inputs = {
         "trial": [trial.method, trial.setting, trial.seed, dict(trial.parameters)],
-        "parameters": shaping,
+        "parameters": main_job.shaping(parameters),
         "facts": main_job.facts_of(handed, parameters),
     }
     return content_key(inputs=inputs, parameters=[], modules=main_job.SOURCE_MODULES)
