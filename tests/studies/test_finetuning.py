@@ -89,6 +89,12 @@ def test_source_and_size_are_the_studys_or_the_runs():
     assert shared_parameters(StudyFinetuning(source=None, image_size=None)) == judged
 
 
+def test_a_graph_may_be_the_source_where_only_heads_learn():
+    alone = StudyFinetuning(strategies=["all_frozen"])
+    assert shared_parameters(alone)["model"] == {"freeze": "all"}
+    assert "model" not in shared_parameters(StudyFinetuning(strategies=["all_frozen", "full"]))
+
+
 def test_a_size_above_the_data_is_refused():
     labels = ["a"] * 8 + ["b"] * 5 + ["a"] * 9
     manifest = pd.DataFrame({"label": labels, "split": ["train"] * 13 + ["val"] * 9, "status": "ok"})

@@ -119,6 +119,8 @@ def shared_parameters(study: StudyFinetuning) -> dict[str, Any]:
     found: dict[str, Any] = {"evaluation": {"predict_training": False}}
     if study.image_size is not None:
         found["images"] = {"size": study.image_size}
+    if set(study.strategies) == {"all_frozen"}:  # then a source that is only a graph may be chosen
+        found["model"] = {"freeze": "all"}
     if study.source is not None:
         found["transferability"] = {"sources": [study.source], "chosen": study.source}
     return found
