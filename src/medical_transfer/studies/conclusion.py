@@ -74,11 +74,6 @@ class Choice:
         """Whether there are enough seeds to compare anything."""
         return any(each.seeds >= LEAST_SEEDS for each in self.compared if each.method != self.best)
 
-    @property
-    def by_cost_alone(self) -> bool:
-        """Whether no method has enough seeds, not even the best one."""
-        return all(each.seeds < LEAST_SEEDS for each in self.compared)
-
 
 def t_interval(values_S: NDArray[np.float64] | Sequence[float], coverage: float = COVERAGE) -> Interval:
     """Mean of S values with Student's interval: mean +- t_(S-1) s / sqrt(S); NaN ends for fewer than two values."""

@@ -88,15 +88,14 @@ def rule(choices: Sequence[Choice]) -> list[str]:
         f"size have; one with fewer than {LEAST_SEEDS} seeds in common with the best is not taken:",
         "",
     ]
-    for (taken, reason), stretch in groupby(choices, key=lambda choice: (choice.taken, _reason(choice))):
-        lines.append(f"- {_sizes([choice.setting for choice in stretch])}: **{NAMES[taken]}**{reason}")
+    for answer, stretch in groupby(choices, key=_answer):
+        lines.append(f"- {_sizes([choice.setting for choice in stretch])}: {answer}")
     return lines
 
 
-def _reason(choice: Choice) -> str:
-    if choice.by_cost_alone:
-        return " (by cost alone: too few seeds)"
-    return "" if choice.decidable else f" (no other has {LEAST_SEEDS} seeds in common with it)"
+def _answer(choice: Choice) -> str:
+    """What to take; nothing where no two strategies can be compared, since cost alone is no reason."""
+    return f"**{NAMES[choice.taken]}**" if choice.decidable else f"too few seeds to say ({LEAST_SEEDS} in common)"
 
 
 def _shown(choice: Choice) -> str:
@@ -142,7 +141,7 @@ def _cell(found: Sequence[Mapping[Any, Any]], choice: Choice, method: str) -> st
         return "-"
     mean, low, high = (mine[0][name] for name in ("mean", "low", "high"))
     ends = "one seed" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
-    bold = "**" if method == choice.taken else ""
+    bold = "**" if choice.decidable and method == choice.taken else ""
     return f"{bold}{mean:.3f}{bold} ({ends}), {in_words(mine[0]['seconds'])}"
 
 
