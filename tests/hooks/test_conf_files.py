@@ -85,6 +85,12 @@ def test_signs_that_mean_another_value_are_told_apart_on_the_command_line(conf: 
 def test_an_environment_that_is_not_there_names_those_that_are(conf: Path) -> None:
     with pytest.raises(UserError, match=r"no environment 'nosuch' in .*: expected one of base, local, other\. "):
         loader(conf, "nosuch")
+    (conf / "shared/chest").mkdir(parents=True)
+    (conf / "shared/chest/parameters.yml").write_text("run: {seed: 1}\n", encoding="utf-8")
+    for group in ("shared", "shared/nosuch"):
+        with pytest.raises(UserError, match=rf"no environment '{group}' .* base, local, other, shared/chest\. "):
+            loader(conf, group)
+    assert loader(conf, "shared/chest")["parameters"]["run"] == {"seed": 1}
     with pytest.raises(UserError, match=r"There is no configuration in .*: expected the folders base and local in it"):
         loader(conf / "base")
 

@@ -58,13 +58,19 @@ def existing_environment(conf: Path, base: str, name: str) -> Path:
             f"There is no configuration in {conf}: expected the folders {base} and {name} in it. Give the command in "
             "the project's folder, or name the place of these folders with --conf-source."
         )
-    if not (conf / name).is_dir():
-        there = ", ".join(sorted(each.name for each in conf.iterdir() if each.is_dir()))
+    if not (conf / name).is_dir() or _inside(conf / name):
+        folders = sorted(each for each in conf.iterdir() if each.is_dir())
+        there = ", ".join(str(each.relative_to(conf)) for folder in folders for each in _inside(folder) or [folder])
         raise UserError(
             f"There is no environment '{name}' in {conf}: expected one of {there}. Name one of them with --env, or "
             "make that folder."
         )
     return conf / name
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The environments in a folder that holds several, such as one for each set of images."""
+    return sorted(each.parent for each in folder.glob("*/parameters*") if each.parent.name != "parameters")
 
 
 def fault(error: BaseException, folders: Iterable[Path]) -> str | None:
