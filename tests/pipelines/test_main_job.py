@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from mini_set import BAD_FILES, CLASSES, predictions
+from mini_set import BAD_FILES, CLASSES, parameters, predictions, run
 from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 
@@ -218,3 +218,10 @@ def test_timing_has_every_stage(finished: Path) -> None:
         "reporting",
     }
     assert all(row["seconds"] >= 0 < row["peak_mb"] for row in timing.values())
+
+
+def test_an_untrained_network_that_nobody_asked_for_is_a_warning(
+    mini_set: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(tmp_path, parameters(mini_set), "ingestion", "split", "transferability")
+    assert "An untrained network is built, so nothing is transferred" in caplog.text

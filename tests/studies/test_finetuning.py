@@ -18,6 +18,7 @@ from medical_transfer.studies.finetuning import (
     grid,
     parameters_of,
     shared_parameters,
+    what_may_learn,
 )
 from medical_transfer.types import UserError
 
@@ -90,9 +91,8 @@ def test_source_and_size_are_the_studys_or_the_runs():
 
 
 def test_a_graph_may_be_the_source_where_only_heads_learn():
-    alone = StudyFinetuning(strategies=["all_frozen"])
-    assert shared_parameters(alone)["model"] == {"freeze": "all"}
-    assert "model" not in shared_parameters(StudyFinetuning(strategies=["all_frozen", "full"]))
+    assert what_may_learn(StudyFinetuning(strategies=["all_frozen"])) == {"model": {"freeze": "all"}}
+    assert what_may_learn(StudyFinetuning(strategies=["all_frozen", "full"])) == {}
 
 
 def test_a_size_above_the_data_is_refused():

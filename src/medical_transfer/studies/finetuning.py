@@ -6,6 +6,7 @@ all strategies and sizes of a seed share split and validation and test images, s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -48,7 +49,8 @@ def run(
 
     place = Place(NAME, this_session, folders, shared_parameters(study_finetuning))
     trials = grid(study_finetuning)
-    handed = prepare(place, [trial.seed for trial in trials])
+    choosing = replace(place, parameters=place.parameters | what_may_learn(study_finetuning))
+    handed = prepare(choosing, [trial.seed for trial in trials])
     for seed, given in handed.items():
         check_sizes(study_finetuning, given["manifest"], seed)
     done, failures = run_trials(place, trials, handed)
@@ -119,11 +121,14 @@ def shared_parameters(study: StudyFinetuning) -> dict[str, Any]:
     found: dict[str, Any] = {"evaluation": {"predict_training": False}}
     if study.image_size is not None:
         found["images"] = {"size": study.image_size}
-    if set(study.strategies) == {"all_frozen"}:  # then a source that is only a graph may be chosen
-        found["model"] = {"freeze": "all"}
     if study.source is not None:
         found["transferability"] = {"sources": [study.source], "chosen": study.source}
     return found
+
+
+def what_may_learn(study: StudyFinetuning) -> dict[str, Any]:
+    """For the choice of the source: one that is only a graph may be taken where all strategies learn heads only."""
+    return {"model": {"freeze": "all"}} if set(study.strategies) == {"all_frozen"} else {}
 
 
 def parameters_of(strategy: Strategy, size: Size, study: StudyFinetuning) -> dict[str, Any]:

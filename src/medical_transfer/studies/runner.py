@@ -40,7 +40,7 @@ class Place:
     name: str
     session: SessionFacts
     folders: Folders
-    parameters: Mapping[str, Any]
+    parameters: dict[str, Any]
 
     @property
     def root(self) -> Path:

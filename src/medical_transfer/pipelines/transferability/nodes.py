@@ -68,9 +68,7 @@ def score_sources(
         write_json(folder / "scores.json", compare_sources(scoring))
 
     scored = with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing)
-    if scored["chosen"] in [source["name"] for source in scored["sources"] if source["untrained"]]:
-        logger.warning("An untrained network is built, so nothing is transferred: %s", scored["reason"])
-    return scored
+    return scored if transferability.chosen else _warned(scored)
 
 
 def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
@@ -82,3 +80,10 @@ def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
 
 def _at_most(rows: LabelledRows, limit: int, seed: int) -> LabelledRows:
     return rows.take(evenly_over_classes(rows.labels_N, limit, generator(seed, "scored images")))
+
+
+def _warned(scored: dict[str, Any]) -> dict[str, Any]:
+    """Say it aloud where an untrained network is built that nobody asked for."""
+    if scored["chosen"] in {source["name"] for source in scored["sources"] if source["untrained"]}:
+        logger.warning("An untrained network is built, so nothing is transferred: %s", scored["reason"])
+    return scored
