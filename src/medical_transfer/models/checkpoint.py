@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from medical_transfer.models.architectures import behead, build_architecture
@@ -19,9 +18,9 @@ from medical_transfer.models.graph_trunk import GraphTrunk
 from medical_transfer.models.stages import Trunk
 from medical_transfer.models.state_fit import fit_state
 from medical_transfer.models.trunk import AnyTrunk
-from medical_transfer.models.weight_files import read_tensors
+from medical_transfer.models.weight_files import read_tensors, write_tensors
 from medical_transfer.models.weights import Graph
-from medical_transfer.runtime.files import atomic_path, sha256_of
+from medical_transfer.runtime.files import sha256_of
 from medical_transfer.types import UserError
 
 _GRAPH = "trunk.graph"
@@ -36,19 +35,9 @@ def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> Mo
     """
     if card.architecture != classifier.trunk.architecture:
         raise ValueError(f"card of {card.architecture} for a model of {classifier.trunk.architecture}")
-    tensors = {
-        name: tensor.detach().cpu().contiguous(memory_format=torch.contiguous_format)
-        for name, tensor in classifier.state_dict().items()
-    }
-    with atomic_path(folder / WEIGHTS_FILE) as temporary:
-        temporary.touch()
-        permissions = temporary.stat().st_mode
-        save_file(tensors, temporary)  # it closes the file to everyone else, as no other file of a run is
-        temporary.chmod(permissions)
-        checksum = sha256_of(temporary)
-    return write_card(
-        folder, card.model_copy(update={"sha256": checksum, "graph_output": classifier.trunk.graph_output})
-    )
+    write_tensors(classifier, folder / WEIGHTS_FILE)
+    facts = {"sha256": sha256_of(folder / WEIGHTS_FILE), "graph_output": classifier.trunk.graph_output}
+    return write_card(folder, card.model_copy(update=facts))
 
 
 def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:

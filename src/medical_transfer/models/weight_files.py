@@ -16,14 +16,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.data.packages import fetch, read_member
 from medical_transfer.models.architectures import timm_facts
 from medical_transfer.models.weights import PublishedFile, TensorFile, TimmFile, WheelMember, checked
-from medical_transfer.runtime.files import explain_full_disk, sha256_of
+from medical_transfer.runtime.files import atomic_path, explain_full_disk, sha256_of
 from medical_transfer.types import UserError
 
 State = dict[str, Tensor]
@@ -75,6 +75,16 @@ def read_tensors(path: Path) -> State:
         return load_file(path)
     except SafetensorError as error:
         raise UserError(f"{path} is no readable safetensors file ({error}): fetch or export it again.") from error
+
+
+def write_tensors(network: nn.Module, path: Path) -> None:
+    """Write the state of a network as safetensors, whole or not at all, with the permissions of any other file."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic_path(path) as temporary:
+        temporary.touch()
+        permissions = temporary.stat().st_mode
+        save_file(state, temporary)  # it closes the file to everyone else, as no other file of a run is
+        temporary.chmod(permissions)
 
 
 def downloads_folder(backbones: Backbones) -> Path:

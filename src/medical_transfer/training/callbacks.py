@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import lightning
 import torch
-from safetensors.torch import save_file
 
-from medical_transfer.runtime.files import atomic_path, read_json, write_json
+from medical_transfer.models.weight_files import write_tensors
+from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.training.module import MEND_NAN, MethodModule
 from medical_transfer.types import UserError
 
@@ -68,7 +68,7 @@ class KeepBest(lightning.Callback):
             )
         on_the_way = module.phase.converges and trainer.current_epoch + 1 < module.phase.epochs
         if not on_the_way and merit(selection, loss) > self.best:
-            save_weights(module.network, self.weights)
+            write_tensors(module.network, self.weights)
             facts = {"selection": selection, "val_loss": loss, "phase": module.phase.name}
             write_json(self.record, {**facts, "epoch": trainer.current_epoch})
 
@@ -136,10 +136,3 @@ class StopOnNaN(lightning.Callback):
                 f"The loss became {float(loss)} in phase '{phase}', epoch {trainer.current_epoch}, step {batch_idx}. "
                 f"{MEND_NAN}"
             )
-
-
-def save_weights(network: torch.nn.Module, path: Path) -> None:
-    """Write the state of a network as safetensors, whole or not at all."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary)

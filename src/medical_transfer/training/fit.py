@@ -22,8 +22,9 @@ from safetensors.torch import load_file
 
 from medical_transfer.config.training import Training
 from medical_transfer.methods.contract import Phase
+from medical_transfer.models.weight_files import write_tensors
 from medical_transfer.runtime.files import read_json, write_json
-from medical_transfer.training.callbacks import History, KeepBest, StopEarly, StopOnNaN, save_weights
+from medical_transfer.training.callbacks import History, KeepBest, StopEarly, StopOnNaN
 from medical_transfer.training.checkpoint_io import WholeFiles
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.module import Method, MethodModule
@@ -83,7 +84,7 @@ def _begin(method: Method, phase: Phase, folder: Path) -> None:
         return
     if best.exists():
         method.load_state_dict(load_file(best))
-    save_weights(method, first)
+    write_tensors(method, first)
 
 
 def _run(module: MethodModule, training: Training, folder: Path) -> None:
