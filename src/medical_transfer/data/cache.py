@@ -25,7 +25,7 @@ from medical_transfer.config.images import Images
 from medical_transfer.data.audit import audit, will_be_read
 from medical_transfer.data.manifest import manifest_rows
 from medical_transfer.data.readers import Reader, open_reader
-from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.runtime.files import read_json, reserve, write_json
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.types import UserError
 
@@ -186,10 +186,9 @@ def _reserve(path: Path, used_N: NDArray[np.bool_], size: int) -> NDArray[np.uin
     if shutil.disk_usage(path.parent).free < int(used_N.sum()) * slot_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     pixels_NSS3 = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            for slot in np.flatnonzero(used_N).tolist():
-                os.posix_fallocate(file.fileno(), pixels_NSS3.offset + slot * slot_bytes, slot_bytes)
+    with path.open("r+b") as file:
+        for slot in np.flatnonzero(used_N).tolist():
+            reserve(file, slot_bytes, pixels_NSS3.offset + slot * slot_bytes)
     return pixels_NSS3
 
 

@@ -7,7 +7,6 @@ which the system removes however the process ends. So the memory taken does not 
 from __future__ import annotations
 
 import lzma
-import os
 import shutil
 import struct
 import tempfile
@@ -23,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_transfer.runtime.files import explain_full_disk
+from medical_transfer.runtime.files import explain_full_disk, reserve
 from medical_transfer.types import UserError
 
 PIECE_BYTES = 1 << 20
@@ -109,8 +108,7 @@ class ZippedArrays:
 
     def _expand(self, member: IO[bytes], whole: IO[bytes], size_bytes: int) -> None:
         with explain_full_disk(self.scratch_folder or Path(tempfile.gettempdir())):
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(whole.fileno(), 0, size_bytes)
+            reserve(whole, size_bytes)
             shutil.copyfileobj(member, whole, PIECE_BYTES)
             whole.flush()
 

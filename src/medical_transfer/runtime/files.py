@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,9 +69,18 @@ def take_space(path: Path) -> None:
     Raises:
         OSError: no space left on the disk.
     """
-    if hasattr(os, "posix_fallocate") and (size := path.stat().st_size):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+    with path.open("r+b") as file:
+        reserve(file, path.stat().st_size)
+
+
+def reserve(file: IO[bytes], size_bytes: int, start: int = 0) -> None:
+    """Take the disk space of so many bytes of a file from `start` on, where the system can.
+
+    Raises:
+        OSError: no space left on the disk.
+    """
+    if hasattr(os, "posix_fallocate") and size_bytes:
+        os.posix_fallocate(file.fileno(), start, size_bytes)
 
 
 def scratch_array(shape: tuple[int, ...], dtype: npt.DTypeLike, folder: Path) -> npt.NDArray[Any]:
@@ -88,8 +97,7 @@ def scratch_array(shape: tuple[int, ...], dtype: npt.DTypeLike, folder: Path) ->
         return np.empty(shape, dtype)
     place = folder if os.access(folder, os.W_OK) else None
     with explain_full_disk(folder), tempfile.TemporaryFile(dir=place) as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size_bytes)
+        reserve(file, size_bytes)
         return np.asarray(np.memmap(file, dtype, mode="w+", shape=shape))  # the map keeps the file's content alive
 
 
