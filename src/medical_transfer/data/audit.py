@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from medical_transfer.config.images import Images
 from medical_transfer.data.ahead import in_order
 from medical_transfer.data.decode import Unreadable, decode, one_line
-from medical_transfer.data.manifest import BEYOND_LIMIT, CONFLICT, DUPLICATE
+from medical_transfer.data.manifest import BEYOND_LIMIT, CONFLICT, DUPLICATE, usable_rows
 from medical_transfer.data.readers import NO_PATH, NO_ROW, Reader
 from medical_transfer.data.tables import TEXT
 from medical_transfer.runtime.cores import cores
@@ -129,7 +129,7 @@ def _with_facts(rows: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
 
 def _quarantine_contradictions(frame: pd.DataFrame, pixels_NSS3: NDArray[np.uint8]) -> None:
     """Mark, in place, the used rows whose bytes stand under another label too; their slots become black."""
-    used = frame[(frame["status"] == "ok") & (frame["split"] != "excluded") & frame["label"].notna()]
+    used = frame[usable_rows(frame) & frame["label"].notna()]
     labels_of_each = used.groupby("sha256")["label"].transform("nunique")
     for _, same in used[labels_of_each > 1].groupby("sha256"):
         for label, rows in same.groupby("label"):

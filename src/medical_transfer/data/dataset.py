@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medical_transfer.data.cache import ImageCache
+from medical_transfer.data.manifest import usable_rows
 from medical_transfer.types import Split, UserError
 
 
@@ -32,8 +33,7 @@ class LabelledRows:
 
 def class_names(manifest: pd.DataFrame) -> tuple[str, ...]:
     """Names of the classes in use, sorted: their place is their number."""
-    usable = manifest[(manifest["status"] == "ok") & (manifest["split"] != "excluded")]
-    return tuple(sorted(str(label) for label in usable["label"].dropna().unique()))
+    return tuple(sorted(str(label) for label in manifest.loc[usable_rows(manifest), "label"].dropna().unique()))
 
 
 def labelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> LabelledRows:

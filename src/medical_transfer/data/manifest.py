@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from medical_transfer.config.images import Images
 from medical_transfer.data.tables import text
@@ -113,6 +114,18 @@ def _block(place: PurePosixPath, block: int | None) -> str | None:
     return f"{place.parent}/{series}{first}-{first + block - 1}"
 
 
+def usable_rows(audit: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows (N,) that were read and are not left out, labelled or not."""
+    rows_N: NDArray[np.bool_] = ((audit["status"] == "ok") & ~audit["split"].isin(["excluded"])).to_numpy(dtype=bool)
+    return rows_N
+
+
+def reasons_of(audit: pd.DataFrame) -> str:
+    """The most frequent reasons why files are not used, for a sentence."""
+    counts = audit["reason"].fillna(NO_LABEL).value_counts().head(3)
+    return ", ".join(f"{count} x {reason}" for reason, count in counts.items()) or "no file found"
+
+
 def check_trainable(audit: pd.DataFrame, images: Images) -> None:
     """Refuse to train where no split could hold every class.
 
@@ -121,11 +134,9 @@ def check_trainable(audit: pd.DataFrame, images: Images) -> None:
             is one of its own; where `images.limit` is why, the message says which limit would do), or a positive class
             that is not there.
     """
-    usable = audit[(audit["status"] == "ok") & audit["label"].notna() & ~audit["split"].isin(["excluded"])]
+    usable = audit[usable_rows(audit) & audit["label"].notna()]
     if usable.empty:
-        counts = audit["reason"].fillna(NO_LABEL).value_counts().head(3)
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in counts.items())
-        raise UserError(f"None of {len(audit)} files is usable ({reasons or 'no file found'}): see the audit for each.")
+        raise UserError(f"None of {len(audit)} files is usable ({reasons_of(audit)}): see the audit for each.")
     classes = sorted(usable["label"].unique())
     if len(classes) < 2:
         raise UserError(

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from medical_transfer.config.images import Images
 from medical_transfer.data.audit import audit
-from medical_transfer.data.manifest import manifest_rows
+from medical_transfer.data.manifest import manifest_rows, reasons_of, usable_rows
 from medical_transfer.data.readers import NothingReader
 from medical_transfer.types import UserError
 
@@ -25,7 +24,7 @@ def empty_audit(images: Images) -> pd.DataFrame:
 
 def usable_classes(audit: pd.DataFrame) -> dict[str, int]:
     """Usable images of each class, by name; images without a label are in no class."""
-    counts = audit.loc[_usable(audit), "label"].value_counts().sort_index()
+    counts = audit.loc[usable_rows(audit), "label"].value_counts().sort_index()
     return {str(label): int(count) for label, count in counts.items()}
 
 
@@ -35,10 +34,8 @@ def check_comparable(audit: pd.DataFrame, source_classes: Collection[str]) -> No
     Raises:
         UserError: no usable image, or a class that the first site does not have.
     """
-    if not _usable(audit).any():
-        reasons = audit["reason"].value_counts().head(3)
-        told = ", ".join(f"{count} x {reason}" for reason, count in reasons.items())
-        raise UserError(f"None of the second site's {len(audit)} files is usable ({told or 'no file found'}).")
+    if not usable_rows(audit).any():
+        raise UserError(f"None of the second site's {len(audit)} files is usable ({reasons_of(audit)}).")
     unknown = sorted(set(usable_classes(audit)) - set(source_classes))
     if unknown:
         raise UserError(
@@ -46,8 +43,3 @@ def check_comparable(audit: pd.DataFrame, source_classes: Collection[str]) -> No
             f"map each by target_images.classes, e.g. {{{unknown[0]}: {min(source_classes, default='...')}}}, or to "
             "null to leave it out."
         )
-
-
-def _usable(audit: pd.DataFrame) -> NDArray[np.bool_]:
-    rows_N: NDArray[np.bool_] = ((audit["status"] == "ok") & ~audit["split"].isin(["excluded"])).to_numpy(dtype=bool)
-    return rows_N
