@@ -10,7 +10,6 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from difflib import get_close_matches
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ from kedro.framework.project import pipelines
 from kedro.pipeline import Pipeline
 from kedro.utils import load_obj
 
+from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import UserError
 
@@ -71,9 +71,9 @@ def check_choice(options: Mapping[str, Any]) -> None:
     known = sorted(pipelines.keys())
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f" Did you mean '{near[0]}'?" if near else ""
-            raise UserError(f"There is no pipeline '{name}': expected one of {', '.join(known)}.{meant}")
+            raise UserError(
+                f"There is no pipeline '{name}': expected one of {', '.join(known)}.{did_you_mean(name, known)}"
+            )
     chosen = {theirs: options[ours] for ours, theirs in FILTERS.items() if options[ours]}
     if not chosen:
         return

@@ -8,8 +8,6 @@ instead of the parameter.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from medical_transfer.config.base import Block
 from medical_transfer.config.blocks import BLOCKS
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.transferability import Transferability
+from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.types import UserError
 
 DECLARED = ("run_root", "cache_root", "tracking", *BLOCKS)
@@ -68,7 +67,9 @@ def check_parameters(parameters: dict[str, Any]) -> None:
     """
     for name in parameters:
         if name not in DECLARED:
-            raise UserError(f"Unknown parameter '{name}': known are {', '.join(DECLARED)}.{_meant(name, DECLARED)}")
+            raise UserError(
+                f"Unknown parameter '{name}': known are {', '.join(DECLARED)}.{did_you_mean(name, DECLARED)}"
+            )
     faults = [
         fault for name, block in BLOCKS.items() if name in parameters for fault in _faults(name, block, parameters)
     ]
@@ -127,7 +128,7 @@ def _sentence(name: str, block: type[Block], details: ErrorDetails) -> str:
     place = [str(part) for part in details["loc"]]
     full_name = ".".join([name, *place])
     if details["type"] == "extra_forbidden":
-        return f"Unknown parameter '{full_name}'.{_meant(place[-1], _names(block))}"
+        return f"Unknown parameter '{full_name}'.{did_you_mean(place[-1], _names(block))}"
     if details["type"] == "path_type":
         return f"Parameter '{full_name}' is {details['input']!r}, which YAML does not read as text: put it in quotes."
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -145,8 +146,3 @@ def _names(block: type[Block]) -> list[str]:
     inner = [field.annotation for field in block.model_fields.values()]
     blocks = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, Block)]
     return [*block.model_fields, *(name for kind in blocks for name in _names(kind))]
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean '{near[0]}'?" if near else ""

@@ -7,7 +7,6 @@ name of their YAML entry. Looking a source up imports no torch, unless its name 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Graph, PublishedFile, TensorFile, Untrained, Weights, WheelMember
 from medical_transfer.models.weights_folder import read_index
+from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.types import UserError
 
@@ -179,8 +179,7 @@ def _published(name: str) -> bool:
 
 
 def _unknown(name: str, known: Mapping[str, Source]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(name, known, quote="")
     return (
         f"Unknown source {name!r}: known are {', '.join(known)}, and any torchvision/<name> or timm/<name>.{meant} "
         "Files of your own are named in backbones.own or found in backbones.weights_root."
