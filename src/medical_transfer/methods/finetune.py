@@ -101,15 +101,18 @@ class FineTune(nn.Module):
             multiplier=self.config.multiplier,
             weight_decay=0.0 if self._has_own_penalty(cut) else self.config.weight_decay,
         )
-        schedule = SCHEDULES[self.config.schedule]
-        convex = cut == self.stages and len(self._head_matrices()) == 1
+        schedule, convex = SCHEDULES[self.config.schedule], self._is_convex(cut)
         return Phase(name, cut, frozen, epochs, tuple(dict(group) for group in groups), schedule, converges=convex)
+
+    def _is_convex(self, cut: int) -> bool:
+        """Whether a linear head learns alone: its cross-entropy has one minimum."""
+        return cut == self.stages and len(self._head_matrices()) == 1
 
     def _has_own_penalty(self, cut: int) -> bool:
         """Whether a penalty of the loss takes the place of weight decay, which would pull elsewhere."""
         if cut < self.stages:
             return self.config.l2_sp > 0
-        return self.config.head_l2 > 0 and len(self._head_matrices()) == 1
+        return self.config.head_l2 > 0 and self._is_convex(cut)
 
     def _penalty(self) -> tuple[str, Tensor]:
         if self.cut == self.stages:
