@@ -8,7 +8,7 @@ from pydantic import Field
 
 from medical_transfer.config.base import Block
 
-ThresholdRule = Literal["youden", "sensitivity", "specificity", "half"]
+ThresholdRule = Literal["prevalence", "youden", "sensitivity", "specificity", "half"]
 
 
 class Evaluation(Block):
@@ -22,8 +22,9 @@ class Evaluation(Block):
     """Predict training images too, for the table; no metric needs them, and studies leave them out."""
     bins: int = Field(default=15, ge=2, le=100)
     """Bins of equal mass of the calibration error and the reliability diagram."""
-    threshold: ThresholdRule = "youden"
-    """Where there are two classes: most sensitivity + specificity (`youden`, which is also the best balanced accuracy),
-    a target `sensitivity` or `specificity`, or one half. More classes: the most probable class, whatever the rule."""
+    threshold: ThresholdRule = "prevalence"
+    """Where there are two classes: the validation images' share of positives (`prevalence`, where sensitivity +
+    specificity of a calibrated model is greatest), the cut of the validation images that has most of the two
+    (`youden`), a target `sensitivity` or `specificity`, or one half. More classes: always the most probable class."""
     target: float = Field(default=0.95, gt=0, le=1)
     """The sensitivity or specificity that the rule of that name must reach on validation."""

@@ -1,8 +1,11 @@
 """Where a probability becomes a decision: set on validation, then frozen.
 
-A threshold lies half-way between two neighbouring validation scores, so that it does not hang on the last digit of
-one of them, and an image is positive where its score is at least the threshold. Among equally good thresholds the one
-nearest to one half wins, then the lower: the answer depends on the images, not on their order.
+An image is positive where its score is at least the threshold. `prevalence` and `half` follow from what a calibrated
+probability means: sensitivity + specificity is greatest where an image is as likely among the positives as among the
+negatives, which is where p equals the prevalence. The other rules search the validation scores. A threshold that is
+found so lies half-way between two neighbouring scores, so that it does not hang on the last digit of one of them; among
+equally good thresholds the one nearest to one half wins, then the lower: the answer depends on the images, not on their
+order. The best cut of few images is mostly chance (its error falls with the cube root of N only), hence the default.
 
 Shapes: N images, C classes, T candidate thresholds, P positive and Q negative scores.
 """
@@ -20,13 +23,13 @@ from medical_transfer.types import UserError
 HALF = 0.5
 
 
-def fit_threshold(labels_N: Codes, scores_N: Floats, rule: ThresholdRule = "youden", target: float = 0.95) -> float:
-    """Set the threshold of the positive class's probability by a rule of the menu `RULES`, or at one half.
+def fit_threshold(labels_N: Codes, scores_N: Floats, rule: ThresholdRule, target: float = 0.95) -> float:
+    """Set the threshold of the positive class's calibrated probability.
 
     Args:
         labels_N: 1 for positive images, 0 for negative ones.
         scores_N: probability of the positive class, within 0..1.
-        rule: name of the rule.
+        rule: `half`, `prevalence` (the share of positives among the labels), or a rule of the menu `RULES`.
         target: sensitivity or specificity to be reached, for the rules of that name.
 
     Raises:
@@ -40,6 +43,8 @@ def fit_threshold(labels_N: Codes, scores_N: Floats, rule: ThresholdRule = "youd
             f"the validation split has {positive_P.size} positive and {negative_Q.size} negative images, and threshold "
             f"rule '{rule}' needs both: make the validation split larger or set evaluation.threshold=half"
         )
+    if rule == "prevalence":
+        return positive_P.size / (positive_P.size + negative_Q.size)
     candidates_T = _candidates(scores_N)
     hits_T = positive_P.size - np.searchsorted(positive_P, candidates_T, side="left")
     rejections_T = np.searchsorted(negative_Q, candidates_T, side="left")
