@@ -57,7 +57,7 @@ def _inner_block(annotation: Any) -> type[Block] | None:
 
 
 def _default(field: FieldInfo) -> str:
-    value = field.default
+    value = field.get_default(call_default_factory=True)
     if field.is_required():
         return "required"
     if isinstance(value, bool) or value is None:

@@ -33,7 +33,7 @@ def method(strategy: str, study: StudyFinetuning) -> tuple[FineTune, Training]:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize(("steps", "rounds"), [(320, 8), (6, 2), (42, 6)])
+@pytest.mark.parametrize(("steps", "rounds"), [(160, 4), (6, 2), (42, 6)])
 def test_every_strategy_has_the_same_steps_and_never_stops_early(strategy, steps, rounds):
     trained, training = method(strategy, StudyFinetuning(steps=steps, rounds=rounds))
     epochs = sum(phase.epochs for phase in trained.phases())

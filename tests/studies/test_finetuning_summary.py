@@ -14,7 +14,7 @@ from medical_transfer.studies.table import COLUMNS, FAILED
 STUDY = StudyFinetuning(strategies=["all_frozen", "full"], sizes=[16, 64, "all"], seeds=[0, 1, 2])
 PARAMETERS = {
     "images": {"kind": "packaged", "size": 160},
-    "training": {"batch_size": 32, "finetune": {"head_learning_rate": 0.007, "learning_rate": 2e-5}},
+    "training": {"finetune": {"head_learning_rate": 0.007, "learning_rate": 2e-5}},
 }
 FROZEN = {"16": [0.80, 0.82, 0.84], "64": [0.80, 0.90, 0.85], "all": [0.70, 0.71, 0.73]}
 FULL = {"16": [0.60, 0.61, 0.65], "64": [0.84, 0.86, 0.86], "all": [0.90, 0.91, 0.92]}
@@ -49,17 +49,18 @@ def test_conclusion_and_rule_by_hand():
 
 
 def test_heads_that_learn_at_other_rates_are_a_limit_with_both_numbers():
-    text = " ".join(summary(results(), [], STUDY, PARAMETERS).split())
+    tuned = StudyFinetuning(strategies=["all_frozen", "full", "lp_ft"], learning_rates={"lp_ft": 3e-4})
+    text = " ".join(summary(results(), [], tuned, PARAMETERS).split())
     assert "`training.finetune.head_learning_rate` (0.007), a linear one with a ridge; partial" in text
-    assert "train it from random at `training.finetune.learning_rate` (2e-05) in the same steps" in text
+    assert "(full, one rate 2e-05; LP-FT (head, then full) 0.0003; heads on frozen features 0.007)" in text
     assert "the best time (of a linear head on frozen features: the last), temperature" in text
 
 
 def test_halves_are_told_only_of_lp_ft():
     without, both = summary(results(), [], STUDY, PARAMETERS), StudyFinetuning(strategies=["all_frozen", "lp_ft"])
-    assert "Each trial has 320 steps of 32 images and is looked at 8 times on validation." in without
+    assert "Each trial has 160 steps of 16 images and is looked at 4 times on validation." in without
     told = summary(results(), [], both, PARAMETERS)
-    assert "320 steps of 32 images, LP-FT half of them for the head, and is looked at 8 times" in told
+    assert "160 steps of 16 images, LP-FT half of them for the head, and is looked at 4 times" in told
 
 
 def test_too_few_seeds_decide_nothing():

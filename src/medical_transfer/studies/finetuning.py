@@ -137,10 +137,13 @@ def parameters_of(strategy: Strategy, size: Size, study: StudyFinetuning) -> dic
     finetune: dict[str, Any] = {"head_first": strategy == "lp_ft", "head_epochs": head_rounds}
     if strategy in {"full", "lp_ft"}:
         finetune["multiplier"] = 1.0
+    if strategy in study.learning_rates:
+        finetune["learning_rate"] = study.learning_rates[strategy]
     return {
         "model": {"freeze": {"all_frozen": "all", "partial": "partial"}.get(strategy, "none")},
         "training": {
             "per_class": None if size == "all" else size,
+            "batch_size": study.batch_size,
             "steps_per_epoch": study.steps // study.rounds,
             "epochs": study.rounds - head_rounds if strategy == "lp_ft" else study.rounds,
             "patience": study.rounds,

@@ -41,25 +41,28 @@ def summary(
     ]
     if failures:
         parts += ["## Trials that failed", "\n".join(f"- {each['trial']}: {each['sentence']}" for each in failures)]
-    parts += ["## What this cannot say", _limits(parameters)]
+    parts += ["## What this cannot say", _limits(study, parameters)]
     return "\n\n".join(parts) + "\n"
 
 
 LIMITS = """\
 - Validation is whole at every size, so the best time (of a linear head on frozen features: the last), temperature and
   threshold are chosen better than a site with so few labelled images could.
-- Learning rates are those of the configuration for every size and strategy; none was tuned for its cell.
+- A strategy has one learning rate at all sizes ({rates}); none was tuned for its size.
 - Strategies differ in more than what learns. All frozen and LP-FT train the new head on frozen features at
   `training.finetune.head_learning_rate` ({head_rate:g}), a linear one with a ridge; partial, discriminative and full
-  train it from random at `training.finetune.learning_rate` ({rate:g}) in the same steps. What parts them may be that.
+  train it from random in the same steps. What parts them may be that.
 - Intervals are over seeds. Seeds draw their splits from the same images (where splits were given: only the training
   images are drawn), so they speak of this data set, not of another one.
 - A study of few seeds shows large differences only: "no difference shown" does not mean that there is none."""
 
 
-def _limits(parameters: Mapping[str, Any]) -> str:
+def _limits(study: StudyFinetuning, parameters: Mapping[str, Any]) -> str:
     finetune = Training.model_validate(parameters["training"]).finetune
-    return LIMITS.format(head_rate=finetune.head_learning_rate, rate=finetune.learning_rate)
+    moving = [name for name in study.strategies if name != "all_frozen"]
+    rates = [f"{NAMES[name]} {study.learning_rates.get(name, finetune.learning_rate):g}" for name in moving]
+    heads = f"heads on frozen features {finetune.head_learning_rate:g}"
+    return LIMITS.format(head_rate=finetune.head_learning_rate, rates="; ".join([*rates, heads]))
 
 
 def conclusion(choices: Sequence[Choice]) -> str:
@@ -154,14 +157,13 @@ def _set_up(results: pd.DataFrame, study: StudyFinetuning, parameters: Mapping[s
     images = parameters["images"]
     size = study.image_size or images["size"]
     trials = results["trial_id"].nunique()
-    batch = parameters["training"]["batch_size"]
     tested = results.loc[results["metric"] == METRIC, "n"]
     across = _list([str(n) for n in sorted({tested.min(), tested.max()})]) if tested.size else "no"
     halves = ", LP-FT half of them for the head," if "lp_ft" in study.strategies else ""
     return (
         f"{trials} trials on images of kind `{images['kind']}` at {size} px; source: "
-        f"{study.source or 'as scores choose'}. Each trial has {study.steps} steps of {batch} images{halves} "
-        f"and is looked at {study.rounds} times on validation. Seeds {study.seeds} from cached "
+        f"{study.source or 'as scores choose'}. Each trial has {study.steps} steps of {study.batch_size} "
+        f"images{halves} and is looked at {study.rounds} times on validation. Seeds {study.seeds} from cached "
         f"activations, {study.seeds_whole} for the whole network; {across} test images. Interval over seeds: "
         "Student's t; differences: paired by seed, Bonferroni over all pairs of strategies of a size."
     )
