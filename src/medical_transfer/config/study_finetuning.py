@@ -34,8 +34,8 @@ class StudyFinetuning(Block):
     learning_rates: dict[Strategy, Annotated[float, Field(gt=0)]] = Field(
         default={"partial": 3e-4, "discriminative": 1e-3, "full": 1e-3}
     )
-    """Rate of a strategy once the trunk moves, in place of `training.finetune.learning_rate`. The defaults were the best of
-    1e-4, 3e-4 and 1e-3 by the validation AUROC of seed 0 at 64 images of each class."""
+    """Rate of a strategy once the trunk moves, in place of `training.finetune.learning_rate`. The defaults were the
+    best of 1e-4, 3e-4 and 1e-3 by the validation AUROC of seed 0 at 64 images of each class."""
     rounds: int = Field(default=4, ge=2)
     """Validation looks so many times, evenly over the steps, and the best time is kept (of a linear head on frozen
     features: the last). With `lp_ft` an even number, since its head has half of them."""
