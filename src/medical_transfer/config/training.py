@@ -24,8 +24,11 @@ class Finetune(Block):
     """Learning rate of the head once the trunk moves; each stage below has it divided by `multiplier`."""
     multiplier: float = Field(default=2.6, ge=1)
     """Ratio of learning rates between neighbouring stages (discriminative rates, Howard & Ruder 2018)."""
-    schedule: Literal["warmup_cosine", "cosine_restarts", "constant"] = "warmup_cosine"
-    """Shape of the learning rate; `cosine_restarts` is the chapter's (T_0=10, T_mult=2 epochs)."""
+    schedule: Literal["warmup_cosine", "cosine_restarts", "one_cycle", "slanted_triangular", "constant"] = (
+        "warmup_cosine"
+    )
+    """Shape of the learning rate over a phase, below the configured one; `cosine_restarts` is the chapter's (T_0=10,
+    T_mult=2 epochs), `slanted_triangular` ULMFiT's."""
     weight_decay: float = Field(default=1e-2, ge=0)
     """Decoupled weight decay (AdamW) of matrices; norms and biases have none."""
     batch_norm: Literal["frozen", "adapt"] = "frozen"
