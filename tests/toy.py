@@ -34,12 +34,19 @@ def pixels(n: int, seed: int = 0, classes: int = 2) -> tuple[NDArray[np.uint8], 
     return images, labels_N
 
 
-def classifier(*, seed: int = 0, head: str = "linear", dropout: float = 0.2, classes: int = 2) -> Classifier:
-    trunk = as_if_pretrained(Trunk(ARCHITECTURE, behead(build_architecture(ARCHITECTURE, seed=seed))))
+def classifier(
+    *,
+    seed: int = 0,
+    head: str = "linear",
+    dropout: float = 0.2,
+    classes: int = 2,
+    architecture: str = ARCHITECTURE,
+) -> Classifier:
+    trunk = as_if_pretrained(Trunk(architecture, behead(build_architecture(architecture, seed=seed))))
     network = build_classifier(
         trunk, Preprocessing(size=SIZE), head=head, dropout=dropout, classes=classes, seed=seed + 100
     )
-    network.standardise.fit(activations(network, pixels(32, seed=9)[0], 4))
+    network.standardise.fit(activations(network, pixels(32, seed=9)[0], len(trunk.stage_names)))
     return network
 
 

@@ -34,6 +34,40 @@ def cosine_restarts(epochs_done: float, epochs: int, first: int = 10, growth: in
     return 0.5 * (1 + math.cos(math.pi * (epochs_done - start) / length))
 
 
+def one_cycle(epochs_done: float, epochs: int, rise: float = 0.3, start: float = 25, end: float = 1e4) -> float:
+    """Half a cosine up from 1/`start` to 1, then half a cosine down to 1/(`start` `end`) (Smith & Topin 2018).
+
+    Departures from the paper, all as torch's `OneCycleLR` has them by default: cosines instead of straight lines, a
+    peak at three tenths instead of near the middle, no stretch of its own for the last fall. Momentum is not cycled:
+    AdamW keeps its own. torch counts whole steps and reaches its peak one of them earlier.
+    """
+    progress, lowest = min(epochs_done / epochs, 1.0), 1 / (start * end)
+    if progress < rise:
+        return _cosine(1 / start, 1.0, progress / rise)
+    return _cosine(1.0, lowest, (progress - rise) / (1 - rise))
+
+
+def slanted_triangular(epochs_done: float, epochs: int, rise: float = 0.1, ratio: float = 32) -> float:
+    """Straight up from 1/`ratio` to 1 over a tenth of the phase, straight down again (Howard & Ruder 2018, eq. 3).
+
+    The paper's `cut` is a whole number of steps; here it is a share of the phase, which is the same where it is whole.
+    """
+    progress = min(epochs_done / epochs, 1.0)
+    height = progress / rise if progress < rise else 1 - (progress - rise) / (1 - rise)
+    return (1 + height * (ratio - 1)) / ratio
+
+
+def _cosine(first: float, last: float, share: float) -> float:
+    """From `first` to `last` along half a cosine."""
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * share))
+
+
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
-    {"constant": constant, "warmup_cosine": warmup_cosine, "cosine_restarts": cosine_restarts}
+    {
+        "constant": constant,
+        "warmup_cosine": warmup_cosine,
+        "cosine_restarts": cosine_restarts,
+        "one_cycle": one_cycle,
+        "slanted_triangular": slanted_triangular,
+    }
 )

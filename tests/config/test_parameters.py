@@ -104,6 +104,7 @@ REFUSED = [
     (Training, {"finetune": {"label_smoothing": 1.0}}, "finetune.label_smoothing"),
     (Training, {"finetune": {"schedule": "linear"}}, "finetune.schedule"),
     (Training, {"finetune": {"batch_norm": "off"}}, "finetune.batch_norm"),
+    (Training, {"finetune": {"unfreezing": "slowly"}}, "finetune.unfreezing"),
     (Training, {"kind": "magic"}, "kind"),
     (Training, {"epochs": 0}, "epochs"),
     (Training, {"epochs": 2.5}, "epochs"),

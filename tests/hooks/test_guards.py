@@ -31,6 +31,15 @@ REFUSED = {
     "a rule of several values": ({"images": {"kind": "folder"}}, "images.kind=folder needs images.root"),
     "a path with a colon": ({"images": {"root": {"/d/a": "b"}}}, "'images.root' is .'/d/a': 'b'., .*put it in quotes"),
     "a path that is a number": ({"images": {"root": 2024}}, "'images.root' is 2024, .*put it in quotes"),
+    "no stage that learns": (
+        {"model": {"freeze": "partial", "trainable_stages": 0}},
+        "'model.trainable_stages': 0 would let no stage of the trunk learn; for the head alone set model.freeze=all.$",
+    ),
+    "no head that learns": ({"model": {"head": "none"}}, "'model.head' is 'none': it should be 'linear', "),
+    "a head that learns for no time": (
+        {"model": {"freeze": "all"}, "training": {"finetune": {"head_epochs": 0}}},
+        "'training.finetune.head_epochs' is 0: it should be greater than or equal to 1",
+    ),
     "a block that is no block": ({"training": 3}, "training.*should be a valid dictionary"),
     "two faults": ({"run": {"seed": "x"}, "model": {"dropout": 2}}, "'run.seed' is 'x'.*'model.dropout' is 2"),
 }

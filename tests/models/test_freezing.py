@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torchvision import models
 
-from medical_transfer.models.freezing import cut_of, freeze, freeze_below, parameter_table
+from medical_transfer.models.freezing import cut_of, freeze, freeze_below, parameter_table, thaw_gradually
 from medical_transfer.types import UserError
 
 
@@ -137,3 +139,37 @@ def test_unfreezing_step_by_step(classifier_of):
         freeze_below(model, cut)
         counts.append([row["trainable"] > 0 for row in parameter_table(model)])
     assert counts == [[index >= cut for index in range(5)] for cut in (4, 3, 2, 1, 0)]
+
+
+@pytest.mark.parametrize(
+    ("stages", "cut", "epochs", "expected"),
+    [
+        (4, 0, 4, [(3, 1), (2, 1), (1, 1), (0, 1)]),
+        (4, 0, 7, [(3, 1), (2, 1), (1, 1), (0, 4)]),
+        (9, 6, 6, [(8, 2), (7, 2), (6, 2)]),
+        (9, 6, 8, [(8, 2), (7, 2), (6, 4)]),
+        (4, 3, 5, [(3, 5)]),
+        (9, 0, 3, [(6, 1), (3, 1), (0, 1)]),
+        (9, 6, 2, [(8, 1), (6, 1)]),
+        (5, 0, 1, [(0, 1)]),
+    ],
+)
+def test_gradual_unfreezing_by_hand(stages, cut, epochs, expected):
+    assert thaw_gradually(stages, cut, epochs) == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 40), st.integers(0, 39), st.integers(1, 100))
+def test_gradual_unfreezing_spends_all_epochs_and_thaws_evenly(stages, cut, epochs):
+    cut = cut % stages
+    thaws = thaw_gradually(stages, cut, epochs)
+    frozen, spent = zip(*thaws, strict=True)
+    assert sum(spent) == epochs
+    assert len(thaws) == min(stages - cut, epochs)
+    assert len(set(spent[:-1])) <= 1  # all but the last are equally long
+    assert 0 < spent[0] <= spent[-1] < 2 * spent[0] + len(thaws)
+    assert frozen[-1] == cut
+    together = [above - below for above, below in zip((stages, *frozen), frozen, strict=False)]
+    assert min(together) >= 1
+    assert max(together) - min(together) <= 1
+    assert max(together) == 1 or epochs < stages - cut

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -26,6 +28,17 @@ def test_phases_are_shaded_and_named(history: pd.DataFrame) -> None:
     loss = training_figure(history).axes[0]
     assert [(patch.get_x(), patch.get_width()) for patch in loss.patches] == [(0.5, 2.0), (2.5, 1.0)]
     assert [text.get_text() for text in loss.texts] == ["head", "partial"]
+
+
+def test_names_of_short_phases_do_not_run_into_one_another(history: pd.DataFrame) -> None:
+    """Gradual unfreezing: twenty epochs of the head, then nine phases of one or two."""
+    phases = ["head"] * 20 + [f"thaw_{number}" for number in range(1, 10)] + ["thaw_9"]
+    rows = history.iloc[[0] * len(phases)].assign(phase=phases).reset_index(drop=True)
+    figure = training_figure(rows)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert [text.get_text() for text in figure.axes[0].texts] == list(dict.fromkeys(phases))
+    assert all(left.x1 <= right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_highest_auroc_is_marked(history: pd.DataFrame) -> None:

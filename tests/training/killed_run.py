@@ -14,9 +14,10 @@ from medical_transfer.training.fit import fit
 SETTINGS = {"head_epochs": 3, "epochs": 3, "head_learning_rate": 0.01, "learning_rate": 1e-3}
 
 
-def train(folder: Path) -> None:
+def train(folder: Path, **fields) -> None:
+    """`fields` are those of `toy.finetune`, over the SETTINGS."""
     hidden = toy.classifier(head="chapter_2_1")  # with a dropout of its own, and a phase that may stop early
-    method = toy.finetune(hidden, freeze="none", batch_norm="adapt", **SETTINGS)
+    method = toy.finetune(hidden, freeze="none", batch_norm="adapt", **SETTINGS | fields)
     fit(
         method,
         toy.Problem(method.classifier, policy="gentle"),

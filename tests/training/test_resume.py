@@ -131,6 +131,47 @@ def test_patience_that_was_used_up_stays_used_up(tmp_path, monkeypatch):
     assert_same(tmp_path / "killed", tmp_path / "whole")
 
 
+GRADUAL = {"unfreezing": "gradual", "epochs": 5}
+"""The head's three epochs, then one, one, one and two as stage after stage thaws."""
+
+
+@pytest.fixture(scope="module")
+def whole_gradual(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole_gradual")
+    killed_run.train(folder, **GRADUAL)
+    return folder
+
+
+BETWEEN = {  # place -> what dies, when, and the epochs that are left to do
+    "before a thaw is marked done": (fit_module, "write_json", lambda path, _: path.name == "thaw_1.done.json", "234"),
+    "before the next one begins": (fit_module, "_begin", lambda _, phase, __: phase.name == "thaw_2", "234"),
+    "before its first weights are kept": (
+        fit_module,
+        "write_tensors",
+        lambda _, path: path.parent.name == "thaw_3",
+        "34",
+    ),
+    "in the epoch of a thaw": (callbacks.History, "on_train_epoch_end", phase_epoch("thaw_3", 0), "34"),
+    "between the last one's epochs": (callbacks.History, "on_train_epoch_start", phase_epoch("thaw_4", 1), "4"),
+}
+
+
+@pytest.mark.parametrize("place", BETWEEN)
+def test_killed_between_thaws_it_ends_the_same(place, whole_gradual, tmp_path, monkeypatch):
+    *where, left = BETWEEN[place]
+    with monkeypatch.context() as patch:
+        lives = killed_at(patch, *where)
+        with pytest.raises(Killed):
+            killed_run.train(tmp_path, **GRADUAL)
+        assert not lives
+    epochs = counted_epochs(monkeypatch)
+    killed_run.train(tmp_path, **GRADUAL)
+    plan = ["thaw_1", "thaw_2", "thaw_3", "thaw_4", "thaw_4"]
+    assert [name for name, _ in epochs] == plan[-len(epochs) :]
+    assert {name for name, _ in epochs} == {f"thaw_{number}" for number in left}
+    assert_same(tmp_path, whole_gradual)
+
+
 def test_a_finished_run_is_not_trained_again(whole, monkeypatch):
     monkeypatch.setattr(fit_module, "_run", None)
     before = (whole / "history.json").read_bytes()

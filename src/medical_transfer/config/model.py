@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from medical_transfer.config.base import Block
 
@@ -21,3 +21,10 @@ class Model(Block):
     and the head; `none`: everything."""
     trainable_stages: int = Field(default=3, ge=1)
     """With `partial`: so many of the last stages of the trunk learn."""
+
+    @field_validator("trainable_stages", mode="before")
+    @classmethod
+    def _some_stage_learns(cls, value: Any) -> Any:
+        if value == 0:
+            raise ValueError("0 would let no stage of the trunk learn; for the head alone set model.freeze=all")
+        return value

@@ -22,10 +22,16 @@ class Finetune(Block):
     """Ridge penalty l2/2 ||W||^2 of a linear head while the trunk is frozen, as a logistic regression has it."""
     learning_rate: float = Field(default=1e-4, gt=0)
     """Learning rate of the head once the trunk moves; each stage below has it divided by `multiplier`."""
+    unfreezing: Literal["at_once", "gradual"] = "at_once"
+    """When the stages that may learn begin to: `at_once`, or one more in each phase, from the top (`gradual`, Howard &
+    Ruder 2018); the phases share `training.epochs` evenly, the last one has what is left over."""
     multiplier: float = Field(default=2.6, ge=1)
     """Ratio of learning rates between neighbouring stages (discriminative rates, Howard & Ruder 2018)."""
-    schedule: Literal["warmup_cosine", "cosine_restarts", "constant"] = "warmup_cosine"
-    """Shape of the learning rate; `cosine_restarts` is the chapter's (T_0=10, T_mult=2 epochs)."""
+    schedule: Literal["warmup_cosine", "cosine_restarts", "one_cycle", "slanted_triangular", "constant"] = (
+        "warmup_cosine"
+    )
+    """Shape of the learning rate over a phase, below the configured one; `cosine_restarts` is the chapter's (T_0=10,
+    T_mult=2 epochs), `slanted_triangular` ULMFiT's."""
     weight_decay: float = Field(default=1e-2, ge=0)
     """Decoupled weight decay (AdamW) of matrices; norms and biases have none."""
     batch_norm: Literal["frozen", "adapt"] = "frozen"

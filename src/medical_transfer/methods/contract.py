@@ -26,7 +26,8 @@ class Phase:
     Attributes:
         name: how the phase is called in the history and on disk.
         cut: index of the trunk's stage where cached activations enter; 0 learns from the images themselves.
-        frozen: number of the trunk's first stages that do not learn; the cut, unless the network cannot be cut.
+        frozen: number of the trunk's first stages that do not learn; the cut, unless the phase learns from images
+            although some are frozen: the network cannot be cut, or its activations there are not worth caching.
         epochs: the most epochs it may take.
         groups: optimizer groups as torch takes them (`params`, `lr`, `weight_decay`, `name`).
         schedule: shape of the learning rate over the phase.

@@ -1,7 +1,8 @@
 """Fine-tuning: the head first on frozen features, then the stages that may learn, the lower the slower.
 
 LP-FT: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution".
-Discriminative rates: Howard & Ruder 2018, section 3.2. L2-SP: Li, Grandvalet & Davoine 2018, eq. 2.
+Discriminative rates and gradual unfreezing: Howard & Ruder 2018, sections 3.2 and 3.3. L2-SP: Li, Grandvalet &
+Davoine 2018, eq. 2.
 Shapes: N images, C classes.
 """
 
@@ -20,16 +21,20 @@ from medical_transfer.data.loaders import Batch
 from medical_transfer.methods.contract import LossTerms, Phase
 from medical_transfer.metrics.classification import auroc
 from medical_transfer.models.classifier import Classifier
-from medical_transfer.models.freezing import cut_of, freeze_below
+from medical_transfer.models.freezing import cut_of, freeze_below, thaw_gradually
 from medical_transfer.models.learning_rates import parameter_groups
 from medical_transfer.schedules import SCHEDULES
 
 
 class FineTune(nn.Module):
-    """Trains a classifier by cross-entropy, in one or two phases.
+    """Trains a classifier by cross-entropy, in one or more phases.
 
     Phase `head` learns the head on features cached at the end of the trunk. Phase `trunk` lets the last stages, or all
-    of them, move too; it learns from activations cached before the first stage that moves, or from images.
+    of them, move too; it learns from activations cached before the first stage that moves, or from images. With
+    gradual unfreezing the phases `thaw_1`, `thaw_2`, ... take its place and share its epochs, see `thaw_gradually`.
+
+    So many caches would take much room where maps are large: a phase of gradual unfreezing learns from images where its
+    activations in half precision are larger than these.
     """
 
     def __init__(
@@ -51,8 +56,8 @@ class FineTune(nn.Module):
         cut = cut_of(self.classifier.trunk, self.model.freeze, self.model.trainable_stages)
         if cut == self.stages:
             return (head,)
-        trunk = self._phase("trunk", cut, self.epochs, self.config.learning_rate)
-        return (head, trunk) if self.config.head_first else (trunk,)
+        moving = self._thawing(cut) if self.config.unfreezing == "gradual" else self._all_at_once(cut)
+        return (head, *moving) if self.config.head_first else moving
 
     def start(self, phase: Phase) -> None:
         """Freeze what is below the phase's cut."""
@@ -92,9 +97,19 @@ class FineTune(nn.Module):
         """The classifier itself."""
         return self.classifier
 
+    def _all_at_once(self, cut: int) -> tuple[Phase, ...]:
+        return (self._phase("trunk", cut, self.epochs, self.config.learning_rate),)
+
+    def _thawing(self, cut: int) -> tuple[Phase, ...]:
+        thaws = thaw_gradually(self.stages, cut, self.epochs)
+        return tuple(
+            self._phase(f"thaw_{number}", thaw.frozen, thaw.epochs, self.config.learning_rate)
+            for number, thaw in enumerate(thaws, start=1)
+        )
+
     def _phase(self, name: str, frozen: int, epochs: int, rate: float) -> Phase:
         freeze_below(self.classifier, frozen)
-        cut = frozen if self.classifier.trunk.cuttable or frozen == self.stages else 0
+        cut = frozen if self._is_cached(frozen) else 0
         groups = parameter_groups(
             self.classifier,
             base_rate=rate,
@@ -103,6 +118,13 @@ class FineTune(nn.Module):
         )
         schedule, convex = SCHEDULES[self.config.schedule], self._is_convex(cut)
         return Phase(name, cut, frozen, epochs, tuple(dict(group) for group in groups), schedule, converges=convex)
+
+    def _is_cached(self, frozen: int) -> bool:
+        """Whether a phase with so many frozen stages learns from activations at their end, or from images."""
+        trunk = self.classifier.trunk
+        if self.config.unfreezing == "gradual":
+            return trunk.is_compact(frozen)
+        return trunk.cuttable or frozen == self.stages
 
     def _is_convex(self, cut: int) -> bool:
         """Whether a linear head learns alone: its cross-entropy has one minimum."""

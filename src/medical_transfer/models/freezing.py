@@ -7,7 +7,7 @@ statistics change by a bit and the activation at the cut may be cached.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from torch import nn
 
@@ -24,6 +24,13 @@ class ParameterRow(TypedDict):
     stage: str
     trainable: int
     total: int
+
+
+class Thaw(NamedTuple):
+    """A stretch of gradual unfreezing: how many of the first stages stay frozen, and for how many epochs."""
+
+    frozen: int
+    epochs: int
 
 
 def cut_of(trunk: AnyTrunk, strategy: Strategy, trainable_stages: int) -> int:
@@ -44,6 +51,21 @@ def cut_of(trunk: AnyTrunk, strategy: Strategy, trainable_stages: int) -> int:
             f"stages ({', '.join(trunk.stage_names)}). Set it to at most {stages - 1}, or model.freeze to none."
         )
     return {"all": stages, "partial": stages - trainable_stages, "none": 0}[strategy]
+
+
+def thaw_gradually(stages: int, cut: int, epochs: int) -> list[Thaw]:
+    """Gradual unfreezing from the last of `stages` down to `cut` (Howard & Ruder 2018, ULMFiT, section 3.3).
+
+    One more stage thaws in each stretch, and all stretches have equally many epochs; what does not divide goes to the
+    last one, where all learns that may. Where more stages are to thaw than there are epochs, a stretch is one epoch
+    and several stages thaw together, as evenly as whole numbers allow.
+
+    Departure from the paper: there each stretch but the last is one epoch, and the last goes on until it converges.
+    """
+    stretches = min(stages - cut, epochs)
+    frozen = [stages - number * (stages - cut) // stretches for number in range(1, stretches + 1)]
+    each, left = divmod(epochs, stretches)
+    return [Thaw(count, each + (left if count == cut else 0)) for count in frozen]
 
 
 def freeze(classifier: Classifier, strategy: Strategy, trainable_stages: int) -> int:

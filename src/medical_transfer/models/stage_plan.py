@@ -21,7 +21,7 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -43,11 +43,15 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: its parts (paths of modules, or names of FUNCTIONS) in order, and the names of its parameters."""
+    """One stage: its parts (paths of modules, or names of FUNCTIONS) in order, and the names of its parameters.
+
+    `entry` is the size of the activation before it: numbers per number of the image, at the network's native size.
+    """
 
     name: str
     parts: tuple[str, ...]
     parameters: tuple[str, ...]
+    entry: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,9 @@ def _find_chain(network: nn.Module, images: Tensor, features: Tensor) -> tuple[S
         return None
     for ending in (_as_it_is, _flatten_after_pool, _pool, _relu_and_pool):
         chain = ending(parts)
-        widths = _run(network, chain, images, features)
-        if widths is not None:
-            return _group(network, chain, widths)
+        shapes = _run(network, chain, images, features)
+        if shapes is not None:
+            return _group(network, chain, shapes)
     return None
 
 
@@ -158,9 +162,12 @@ def _owns_everything(network: nn.Module, parts: Sequence[str]) -> bool:
     return all(name.startswith(prefixes) for name in network.state_dict())
 
 
-def _run(network: nn.Module, chain: Sequence[str], images: Tensor, features: Tensor) -> list[int] | None:
-    """Width of the activation after each part, where the chain gives exactly the network's features; else None."""
-    widths = []
+def _run(network: nn.Module, chain: Sequence[str], images: Tensor, features: Tensor) -> list[torch.Size] | None:
+    """Shapes of an image and of its activation after each part, where the chain gives exactly the network's features.
+
+    Else None.
+    """
+    shapes = [images.shape[1:]]
     x = images
     try:
         for part in chain:
@@ -168,20 +175,25 @@ def _run(network: nn.Module, chain: Sequence[str], images: Tensor, features: Ten
             x = run_part(network, part, x)
             if _begins_stage(network, part) and not torch.equal(before, given):
                 return None  # it overwrites its input, which may be somebody's cache
-            widths.append(x.shape[2] if x.ndim == 4 else 1)
+            shapes.append(x.shape[1:])
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, AssertionError):
         return None  # the parts do not fit one another: this proposal is wrong, another may be right
-    return widths if torch.equal(x, features) else None
+    return shapes if torch.equal(x, features) else None
 
 
-def _group(network: nn.Module, chain: Sequence[str], widths: Sequence[int]) -> tuple[Stage, ...]:
+def _group(network: nn.Module, chain: Sequence[str], shapes: Sequence[torch.Size]) -> tuple[Stage, ...]:
     weighty = [_begins_stage(network, part) for part in chain]
     stages = _merge(range(len(chain)), begins=weighty.__getitem__)
     if len(stages) > MOST_STAGES:
+        widths = [shape[1] if len(shape) == 3 else 1 for shape in shapes[1:]]
         firsts = [stage[0] for stage in stages]
         falls = {b for a, b in itertools.pairwise(firsts) if widths[b] < widths[a]}
         stages = _merge(range(len(chain)), begins=(falls | {0}).__contains__)
-    return tuple(_stage(network, [chain[i] for i in stage], first=n == 0) for n, stage in enumerate(stages))
+    sizes = [shape.numel() / shapes[0].numel() for shape in shapes]
+    return tuple(
+        replace(_stage(network, [chain[i] for i in stage], first=n == 0), entry=sizes[stage[0]])
+        for n, stage in enumerate(stages)
+    )
 
 
 def _merge(indices: Iterable[int], begins: Callable[[int], bool]) -> list[list[int]]:

@@ -38,6 +38,12 @@ class Trunk(AnyTrunk):
         """Whether the stages can be run one after the other."""
         return self.plan.cuttable
 
+    def is_compact(self, cut: int) -> bool:
+        """Whether half precision before stage `cut` is no larger than the picture: 2 bytes against 1 a number."""
+        if cut == len(self.plan.stages):
+            return True
+        return self.cuttable and 2 * self.plan.stages[cut].entry <= 1
+
     def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
         """Parameters of one stage by name."""
         return {name: self.network.get_parameter(name) for name in self.plan.stages[index].parameters}

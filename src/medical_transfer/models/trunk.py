@@ -50,6 +50,13 @@ class AnyTrunk(nn.Module, ABC):
     def cuttable(self) -> bool:
         """Whether the stages can be run one after the other."""
 
+    def is_compact(self, cut: int) -> bool:
+        """Whether the activation before stage `cut`, in half precision, is no larger than its picture in bytes.
+
+        Features are; a trunk whose other activations may be says so itself.
+        """
+        return cut == len(self.stage_names)
+
     @abstractmethod
     def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:
         """Parameters of one stage by name."""

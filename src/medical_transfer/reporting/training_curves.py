@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LETTERS_ACROSS = 80
+"""How many small letters go side by side into the width of an axis."""
+
 
 def training_figure(history: pd.DataFrame) -> Figure:
-    """Losses, validation AUROC and learning rate per epoch, the phases as shaded bands.
+    """Losses, validation AUROC and learning rate per epoch, the phases as shaded bands; names of narrow ones stand.
 
     Args:
         history: one row per epoch in order, with `phase, epoch, train_loss, val_loss, val_auroc, lr, seconds`; epochs
@@ -70,6 +73,8 @@ def _shade_phases(axis: Axes, phases: list[str], *, named: bool) -> None:
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(phases)], strict=False)):
         axis.axvspan(start + 0.5, end + 0.5, color=PALETTE[4], alpha=0.16 if number % 2 == 0 else 0.05, linewidth=0)
         if named:
-            middle = (start + end + 1) / 2
+            middle, name = (start + end + 1) / 2, plain(phases[start], longest=24)
+            upright = len(name) > LETTERS_ACROSS * (end - start) / len(phases)
             style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 9, "color": FAINT}
-            axis.text(middle, 0.02, plain(phases[start], longest=24), transform=axis.get_xaxis_transform(), **style)
+            style["rotation"] = 90 if upright else 0
+            axis.text(middle, 0.02, name, transform=axis.get_xaxis_transform(), **style)
