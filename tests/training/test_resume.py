@@ -139,6 +139,7 @@ GRADUAL = {"unfreezing": "gradual", "epochs": 5}
 def whole_gradual(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole_gradual")
     killed_run.train(folder, **GRADUAL)
+    assert read_json(folder / "best.json")["phase"] == "thaw_2", "or no kill is between best weights and checkpoint"
     return folder
 
 
@@ -151,7 +152,12 @@ BETWEEN = {  # place -> what dies, when, and the epochs that are left to do
         lambda _, path: path.parent.name == "thaw_3",
         "34",
     ),
-    "in the epoch of a thaw": (callbacks.History, "on_train_epoch_end", phase_epoch("thaw_3", 0), "34"),
+    "when a thaw has the best weights and no checkpoint": (
+        callbacks.StopEarly,
+        "on_train_epoch_end",
+        phase_epoch("thaw_2", 0),
+        "234",
+    ),
     "between the last one's epochs": (callbacks.History, "on_train_epoch_start", phase_epoch("thaw_4", 1), "4"),
 }
 
