@@ -63,6 +63,13 @@ def test_halves_are_told_only_of_lp_ft():
     assert "160 steps of 16 images, LP-FT half of them for the head, and is looked at 4 times" in told
 
 
+def test_the_command_names_what_is_not_at_its_default():
+    text = summary(results(), [], STUDY, PARAMETERS | {"study_finetuning": STUDY.model_dump()})
+    assert "`kedro run --pipeline=study_finetuning` (version " in text
+    assert "- `study_finetuning.sizes: [16, 64, 'all']`\n" in text
+    assert "study_finetuning.steps" not in text
+
+
 def test_too_few_seeds_decide_nothing():
     text = summary(results(seeds=2), [], STUDY, PARAMETERS)
     assert "Nothing is compared: no two strategies have 3 seeds in common." in text

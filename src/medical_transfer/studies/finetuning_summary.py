@@ -11,8 +11,9 @@ import pandas as pd
 
 from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.training import Training
+from medical_transfer.studies.command import command
 from medical_transfer.studies.conclusion import LEAST_SEEDS, Choice, Comparison, averages, choose
-from medical_transfer.studies.finetuning import METRIC, NAMES, setting_of
+from medical_transfer.studies.finetuning import METRIC, NAME, NAMES, setting_of
 from medical_transfer.studies.main_job import COUNTED
 from medical_transfer.studies.table import values_of
 from medical_transfer.studies.time_left import in_words
@@ -38,6 +39,7 @@ def summary(
         "\n".join(_parameters(results, study)),
         "## Set-up",
         _set_up(results, study, parameters),
+        command(NAME, parameters),
     ]
     if failures:
         parts += ["## Trials that failed", "\n".join(f"- {each['trial']}: {each['sentence']}" for each in failures)]
