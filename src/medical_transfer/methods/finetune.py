@@ -29,7 +29,8 @@ class FineTune(nn.Module):
     """Trains a classifier by cross-entropy, in one or two phases.
 
     Phase `head` learns the head on features cached at the end of the trunk. Phase `trunk` lets the last stages, or all
-    of them, move too; it learns from activations cached before the first stage that moves, or from images.
+    of them, move too; it learns from activations cached before the first stage that moves, or from images. With
+    `training.cached=false` both learn from images.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class FineTune(nn.Module):
         super().__init__()
         self.classifier = classifier
         self.model, self.epochs, self.config = model, training.epochs, training.finetune
+        self.cached = training.cached
         self.stages = len(classifier.trunk.stage_names)
-        self.cut = self.stages
+        self.cut = self.frozen = self.stages
         self.class_weights_C = class_weights_C
         classifier.trunk.frozen_statistics = self.config.batch_norm == "frozen"
         moving = classifier.trunk.named_parameters() if self.config.l2_sp > 0 else ()
@@ -56,7 +58,7 @@ class FineTune(nn.Module):
 
     def start(self, phase: Phase) -> None:
         """Freeze what is below the phase's cut."""
-        self.cut = phase.cut
+        self.cut, self.frozen = phase.cut, phase.frozen
         freeze_below(self.classifier, phase.frozen)
 
     def losses(self, batch: Batch, progress: float) -> LossTerms:  # noqa: ARG002 - a loss that doesn't change in time
@@ -72,7 +74,7 @@ class FineTune(nn.Module):
             weight=None if weights is None else weights.to(batch.inputs.device),
             label_smoothing=self.config.label_smoothing,
         )
-        if not self._has_own_penalty(self.cut):
+        if not self._has_own_penalty(self.frozen):
             return LossTerms(cross_entropy)
         name, penalty = self._penalty()
         return LossTerms(cross_entropy + penalty, {"cross_entropy": cross_entropy, name: penalty})
@@ -94,28 +96,28 @@ class FineTune(nn.Module):
 
     def _phase(self, name: str, frozen: int, epochs: int, rate: float) -> Phase:
         freeze_below(self.classifier, frozen)
-        cut = frozen if self.classifier.trunk.cuttable or frozen == self.stages else 0
+        cut = frozen if self.cached and (self.classifier.trunk.cuttable or frozen == self.stages) else 0
         groups = parameter_groups(
             self.classifier,
             base_rate=rate,
             multiplier=self.config.multiplier,
-            weight_decay=0.0 if self._has_own_penalty(cut) else self.config.weight_decay,
+            weight_decay=0.0 if self._has_own_penalty(frozen) else self.config.weight_decay,
         )
-        schedule, convex = SCHEDULES[self.config.schedule], self._is_convex(cut)
+        schedule, convex = SCHEDULES[self.config.schedule], self._is_convex(frozen)
         return Phase(name, cut, frozen, epochs, tuple(dict(group) for group in groups), schedule, converges=convex)
 
-    def _is_convex(self, cut: int) -> bool:
+    def _is_convex(self, frozen: int) -> bool:
         """Whether a linear head learns alone: its cross-entropy has one minimum."""
-        return cut == self.stages and len(self._head_matrices()) == 1
+        return frozen == self.stages and len(self._head_matrices()) == 1
 
-    def _has_own_penalty(self, cut: int) -> bool:
+    def _has_own_penalty(self, frozen: int) -> bool:
         """Whether a penalty of the loss takes the place of weight decay, which would pull elsewhere."""
-        if cut < self.stages:
+        if frozen < self.stages:
             return self.config.l2_sp > 0
-        return self.config.head_l2 > 0 and self._is_convex(cut)
+        return self.config.head_l2 > 0 and self._is_convex(frozen)
 
     def _penalty(self) -> tuple[str, Tensor]:
-        if self.cut == self.stages:
+        if self.frozen == self.stages:
             return "head_l2", self.config.head_l2 / 2 * self._head_matrices()[0].square().sum()
         return "l2_sp", self.config.l2_sp / 2 * self._squared_distance()
 
