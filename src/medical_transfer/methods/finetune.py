@@ -22,6 +22,7 @@ from medical_transfer.metrics.classification import auroc
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.freezing import cut_of, freeze_below
 from medical_transfer.models.learning_rates import parameter_groups
+from medical_transfer.runtime.devices import move
 from medical_transfer.schedules import SCHEDULES
 
 
@@ -71,7 +72,7 @@ class FineTune(nn.Module):
         cross_entropy = functional.cross_entropy(
             self.logits(batch),
             batch.labels_N,
-            weight=None if weights is None else weights.to(batch.inputs.device),
+            weight=None if weights is None else move(weights, batch.inputs.device),
             label_smoothing=self.config.label_smoothing,
         )
         if not self._has_own_penalty(self.frozen):
@@ -126,4 +127,10 @@ class FineTune(nn.Module):
 
     def _squared_distance(self) -> Tensor:
         learning = ((n, p) for n, p in self.classifier.trunk.named_parameters() if p.requires_grad)
-        return torch.stack([(p - self.pretrained[n].to(p.device)).square().sum() for n, p in learning]).sum()
+        return torch.stack([(p - self._start_of(n, p)).square().sum() for n, p in learning]).sum()
+
+    def _start_of(self, name: str, parameter: nn.Parameter) -> Tensor:
+        """The pretrained value, which follows its parameter to a device once and not in every step."""
+        if self.pretrained[name].device != parameter.device:
+            self.pretrained[name] = self.pretrained[name].to(parameter.device)
+        return self.pretrained[name]

@@ -121,14 +121,17 @@ def write_views(
     for view, start in progress(jobs, "Frozen part of the network", unit=f"{CHUNK} images"):
         images = as_images(pixels_NSS3[slots_n[start : start + CHUNK]])
         if view:
-            generator = torch.Generator().manual_seed(derive_seed(seed, f"{view}/{start}"))
-            images = POLICIES[policy](images, generator).contiguous()
+            images = _augmented(images, policy, derive_seed(seed, f"{view}/{start}"))
         for cut, activation in zip(cuts, run(images), strict=True):
             if (cut, view) not in maps:
                 maps[cut, view] = ActivationMap(store.path(cut, view), len(slots_n), activation.shape[1:])
             with _explain_no_number(classifier.trunk.architecture, cut):
                 maps[cut, view].write(start, activation)
     write_json(store.errors, {store.path(*place).stem: kept.rounding.facts() for place, kept in maps.items()})
+
+
+def _augmented(images: Tensor, policy: str, seed: int) -> Tensor:
+    return POLICIES[policy](images, torch.Generator().manual_seed(seed)).contiguous()
 
 
 @contextmanager
