@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medical_transfer.data.ahead import AHEAD_PER_WORKER
 from medical_transfer.data.loaders import Batch, Batches, Rows
 
 torch.set_num_threads(1)
@@ -111,3 +113,50 @@ def test_a_batch_moves_as_a_whole():
     batch = Batch(torch.zeros(2, 1), torch.zeros(2, dtype=torch.int64), torch.arange(2)).to("meta")
     assert {tensor.device.type for tensor in (batch.inputs, batch.labels_N, batch.rows_N)} == {"meta"}
     assert len(batch) == 2
+
+
+@pytest.fixture
+def pinned(monkeypatch):
+    """Page-locking needs an accelerator: note who asks for it, and in which thread."""
+    asked = []
+
+    def pin_memory(tensor):
+        asked.append(threading.current_thread())
+        return tensor.clone()
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    return asked
+
+
+@pytest.mark.parametrize("fields", [{"seed": 3}, {"seed": 3, "steps": 9}, {}])
+def test_batches_cut_ahead_are_the_same_and_page_locked_by_a_thread(pinned, fields):
+    plain = list(Batches(rows(23, 2), batch_size=5, **fields))
+    assert not pinned
+    ahead = list(Batches(rows(23, 2), batch_size=5, ahead=True, **fields))
+    assert len(ahead) == len(plain)
+    for one, other in zip(plain, ahead, strict=True):
+        for name in ("inputs", "labels_N", "rows_N"):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+    assert len(pinned) == 3 * len(plain)
+    assert threading.main_thread() not in pinned
+
+
+def test_only_a_few_batches_are_cut_ahead_and_the_thread_ends_with_the_epoch(pinned):
+    batches = iter(Batches(rows(500), batch_size=5, seed=0, ahead=True))
+    next(batches)
+    assert len(pinned) <= 3 * (AHEAD_PER_WORKER + 1)
+    batches.close()
+    assert not pinned[0].is_alive()
+
+
+class Recorded:
+    """Stands for a tensor and notes how it is copied."""
+
+    def to(self, where, *, non_blocking):
+        return str(where), non_blocking
+
+
+@pytest.mark.parametrize(("where", "waits"), [("cuda", False), ("cuda:1", False), ("cpu", True), ("mps", True)])
+def test_only_copies_to_cuda_do_not_wait(where, waits):
+    moved = Batch(Recorded(), Recorded(), Recorded()).to(where)
+    assert moved == Batch((where, not waits), (where, not waits), (where, not waits))

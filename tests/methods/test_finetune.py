@@ -181,3 +181,45 @@ def test_a_network_that_cannot_be_cut_learns_from_images(monkeypatch):
     head, trunk = toy.finetune(network, freeze="partial", stages=1).phases()
     assert (head.cut, head.frozen) == (4, 4)
     assert (trunk.cut, trunk.frozen) == (0, 3)
+
+
+def test_without_a_cache_every_phase_learns_from_images_and_freezes_the_same():
+    cached, anew = (toy.finetune(toy.classifier(), head_l2=0.1, cached=cached).phases() for cached in (True, False))
+    assert [(p.name, p.cut, p.frozen) for p in cached] == [("head", 4, 4), ("trunk", 3, 3)]
+    assert [(p.name, p.cut, p.frozen) for p in anew] == [("head", 0, 4), ("trunk", 0, 3)]
+    for one, other in zip(cached, anew, strict=True):
+        assert (one.epochs, one.converges) == (other.epochs, other.converges)
+        for a, b in zip(one.groups, other.groups, strict=True):
+            assert [a[name] for name in ("name", "lr", "weight_decay")] == [
+                b[name] for name in ("name", "lr", "weight_decay")
+            ]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_losses_of_images_are_those_of_their_activations(number):
+    found = []
+    for cached in (True, False):
+        method = toy.finetune(toy.classifier(dropout=0), head_l2=0.1, l2_sp=0.3, cached=cached)
+        phase = method.phases()[number]
+        method.start(phase)
+        with torch.no_grad():
+            for parameter in method.classifier.trunk.network.layer3.parameters():
+                parameter.add_(0.01)  # so that both penalties count
+        terms = method.eval().losses(toy.batch(phase, method.classifier), 0.0)
+        found.append({"total": terms.total.item()} | {name: part.item() for name, part in terms.parts.items()})
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    assert set(found[0]) == {"total", "cross_entropy", ("head_l2", "l2_sp")[number]}
+
+
+def test_training_on_cached_activations_ends_where_training_on_images_does(tmp_path):
+    """Without augmentation and with the same order of batches both are the same computation."""
+    ends = []
+    for cached in (True, False):
+        fields = {"head_l2": 0.1, "head_epochs": 2, "epochs": 2, "learning_rate": 1e-3, "cached": cached}
+        method = toy.finetune(toy.classifier(dropout=0), **fields)
+        folder = tmp_path / str(cached)
+        fit(method, toy.Problem(method.classifier), training=toy.config(**fields), seed=0, folder=folder, name="toy")
+        ends.append(torch.cat([p.detach().flatten() for p in method.parameters()]))
+    start = torch.cat([p.detach().flatten() for p in toy.finetune(toy.classifier(dropout=0)).parameters()])
+    assert (ends[0] - start).norm() > 0.05
+    assert (ends[0] - ends[1]).norm() < 0.02 * (ends[0] - start).norm()

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.data.augment import POLICIES
 from medical_transfer.models import features as features_file
+from medical_transfer.models import runner
+from medical_transfer.models.activation_map import Rounding
 from medical_transfer.models.architectures import build_architecture
 from medical_transfer.models.backbones import build_trunk, find_source
-from medical_transfer.models.features import Views, write_features, write_views
+from medical_transfer.models.classifier import build_classifier
+from medical_transfer.models.features import FrozenPart, Views, write_features, write_views
 from medical_transfer.models.onnx_source import onnx_session
+from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import once
 from medical_transfer.types import UserError
 
@@ -67,6 +72,79 @@ def test_activations_at_cuts_are_torchs(classifier_of, pixels, tmp_path):
             np.testing.assert_allclose(found.astype(np.float32), expected, **tolerance)
             logits = classifier.forward_from(torch.from_numpy(found.astype(np.float32)), cut)
             torch.testing.assert_close(logits, classifier(images), atol=5e-3, rtol=5e-3)
+
+
+def assert_engines_agree(classifier, images):
+    """ONNX Runtime and torch at every cut: to 1e-4 of the size of the activations, each value to 1e-3 of their rms."""
+    cuts = tuple(range(len(classifier.trunk.stage_names) + 1))
+    part = FrozenPart(classifier.eval(), cuts)
+    in_onnx = runner._in_onnx(part, tuple(f"cut{cut}" for cut in cuts), images.shape[2])(images)
+    in_torch = runner._in_torch(part, torch.device("cpu"))(images)
+    assert len(in_onnx) == len(in_torch) == len(cuts)
+    for cut, ours, theirs in zip(cuts, in_onnx, in_torch, strict=True):
+        assert ours.shape == theirs.shape
+        size = np.linalg.norm(theirs)
+        assert np.linalg.norm(ours - theirs) <= 1e-4 * size, cut
+        assert np.abs(ours - theirs).max() <= 1e-3 * size / np.sqrt(theirs.size), cut
+
+
+@pytest.mark.parametrize("architecture", ["house/resnet20_cifar", "timm/tf_efficientnet_lite0"])
+def test_both_engines_agree_at_every_cut(classifier_of, pixels, architecture):
+    assert_engines_agree(classifier_of(architecture), as_images(pixels))
+
+
+def test_both_engines_agree_at_every_cut_of_a_pretrained_network(wheels, pixels):
+    source, where = (
+        find_source("efficientnet_lite0", Backbones()),
+        {"backbones": Backbones(), "packages_folder": wheels},
+    )
+    trunk = build_trunk(source, **where)
+    network = build_classifier(trunk, source.preprocessing, head="linear", dropout=0.0, classes=2, seed=0)
+    assert_engines_agree(network, as_images(pixels))
+
+
+def test_the_stated_error_is_that_of_half_precision_in_numpy(classifier_of, pixels, tmp_path):
+    """Computed again from torch's activations of the same images; the engines differ by less than one digit."""
+    classifier = classifier_of().eval()
+    store = written(classifier, pixels, tmp_path, views=1)
+    with torch.no_grad():
+        for cut in (0, 2):
+            exact = classifier.trunk.run(classifier.normalise(as_images(pixels)[[8, 0, 3, 3, 1, 7]]), 0, cut).numpy()
+            error = exact.astype(np.float16).astype(np.float64) - exact
+            told = Rounding(**read_json(store.errors)[f"cut{cut}_view0"])
+            assert told.kind == "float16"
+            assert told.rms == pytest.approx(np.linalg.norm(error) / np.linalg.norm(exact), rel=0.02)
+            assert told.largest == pytest.approx((np.abs(error) / np.maximum(np.abs(exact), 2**-14)).max(), rel=0.02)
+    assert store.rounding(4) == Rounding("float32", 0.0, 0.0)
+    views = [Rounding(**read_json(store.errors)[f"cut2_view{view}"]) for view in (0, 1)]
+    assert store.rounding(2).largest == max(view.largest for view in views)
+
+
+def louder(classifier, factor):
+    """The same with its last stage before the cut so many times as loud."""
+    with torch.no_grad():
+        for norm in (m for m in classifier.trunk.network.layer1.modules() if isinstance(m, nn.BatchNorm2d)):
+            norm.weight.fill_(factor)
+            norm.bias.fill_(factor)
+    return classifier
+
+
+def test_activations_beyond_half_precision_are_kept_in_single_precision_and_told(classifier_of, pixels, tmp_path):
+    classifier = louder(classifier_of().eval(), 1e6)
+    store = written(classifier, pixels, tmp_path, cuts=(2,), views=1)
+    images = as_images(pixels)[[8, 0, 3, 3, 1, 7]]
+    with torch.no_grad():
+        exact = classifier.trunk.run(classifier.normalise(images), 0, 2).numpy()
+    assert exact.max() > 65_504
+    np.testing.assert_allclose(store.array(2, 0), exact, rtol=1e-4, atol=1e-4 * exact.max())
+    assert store.array(2, 0).dtype == np.float32
+    assert "half precision ends at 65504" in store.rounding(2).reason
+
+
+def test_activations_that_are_no_numbers_are_one_sentence(classifier_of, pixels, tmp_path):
+    classifier = louder(classifier_of(), float("nan"))
+    with pytest.raises(UserError, match=r"resnet20_cifar makes NaN or infinite activations before its stage 2 while"):
+        written(classifier, pixels, tmp_path, cuts=(2,))
 
 
 def test_views_are_activations_of_augmented_images(classifier_of, pixels, tmp_path):

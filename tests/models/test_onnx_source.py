@@ -51,6 +51,12 @@ def test_export_leaves_the_modes_as_they_were(classifier_of, tmp_path):
     assert [module.training for module in model.modules()] == before
 
 
+def test_waiting_threads_sleep(trunk_of, tmp_path):
+    path = export_trunk(trunk_of(), size=32, path=tmp_path / "x.onnx")
+    for session in (onnx_session(path, threads=2), graph_session(path.read_bytes(), origin="x", threads=2)):
+        assert session.get_session_options().get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_a_file_that_is_no_graph_is_refused(tmp_path):
     path = tmp_path / "x.onnx"
     with pytest.raises(UserError, match="missing"):

@@ -128,3 +128,71 @@ def test_a_damaged_answer_is_measured_again_and_one_that_cannot_be_kept_is_still
     kept.unlink()
     monkeypatch.setattr(devices, "write_json", full)
     assert choose((1.0, 1.5, 5.0))[0] == LAST
+
+
+class CompilingClock(FakeClock):
+    """A compiled format's first step takes so many times as long; a table may lack memory (None)."""
+
+    def step(self, number_format: NumberFormat) -> None:
+        if self.seconds[number_format] is None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        super().step(number_format)
+
+
+@pytest.fixture
+def pays(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_folder", lambda: tmp_path)
+
+    def run(plain_s, compiled_s, *, steps, first=1.0):
+        compiled = NumberFormat("bf16", channels_last=True, compiled=True)
+        clock = CompilingClock({BF16: plain_s, compiled: compiled_s}, first)
+        monkeypatch.setattr(devices.time, "perf_counter", clock.perf_counter)
+        return devices.compiling_pays(clock.step, BF16, name="net", steps=steps), clock
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("plain_s", "compiled_s", "steps", "expected"),
+    [
+        (0.2, 0.1, 1000, True),  # wins 100 s for 10 s of compiling
+        (0.2, 0.1, 101, True),
+        (0.2, 0.1, 99, False),  # wins 9.9 s
+        (0.11, 0.1, 10_000, False),  # 10 % faster
+        (0.116, 0.1, 10_000, True),
+        (0.1, 0.2, 10_000, False),
+        (0.1, None, 10_000, False),
+    ],
+)
+def test_compiling_must_be_faster_and_win_itself_back(pays, plain_s, compiled_s, steps, expected):
+    first = 10 / compiled_s if compiled_s else 1.0  # compiling takes 10 s
+    assert pays(plain_s, compiled_s, steps=steps, first=first)[0] is expected
+
+
+def test_the_times_are_kept_and_the_steps_decide_anew(pays):
+    assert pays(0.2, 0.1, steps=1000, first=100)[0] is True
+    again, clock = pays(9.0, 9.0, steps=99, first=100)
+    assert (again, clock.steps) == (False, [])
+    timings = "bf16 channels_last 0.200 s, bf16 channels_last compiled 0.100 s"
+    assert kept_formats() == {"net/bf16 channels_last/compiled": f"bf16 taken ({timings})"}
+
+
+def test_a_format_that_does_not_fit_into_memory_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_folder", lambda: tmp_path)
+
+    def choose(seconds):
+        clock = CompilingClock(dict(zip(CANDIDATES, seconds, strict=True)))
+        monkeypatch.setattr(devices.time, "perf_counter", clock.perf_counter)
+        return fastest_format(clock.step, name=str(seconds))
+
+    assert choose((None, None, 3.0)) == BF16
+    assert choose((None, 1.0, 3.0)) == FIRST
+    assert choose((1.0, 0.5, None)) == FIRST
+    assert kept_formats()["(None, None, 3.0)"] == "bf16 taken (bf16 channels_last 3.000 s)"
+    with pytest.raises(torch.OutOfMemoryError):
+        choose((None, None, None))
+
+
+def test_names_of_formats():
+    assert str(NumberFormat("bf16", channels_last=True, compiled=True)) == "bf16 channels_last compiled"
+    assert str(NumberFormat("fp32", channels_last=False)) == "fp32"

@@ -64,4 +64,10 @@ class Training(Block):
     """Largest norm of the gradient."""
     number_format: Literal["auto", "fp32", "bf16"] = "auto"
     """`auto` times a few real steps once per machine and keeps the answer."""
+    compile: Literal["auto", "always", "never"] = "auto"
+    """torch.compile for the trunk. `auto`: on CUDA, where timed steps say that it pays within the phase; never on a
+    CPU."""
+    cached: bool = True
+    """Compute what is frozen once, under `augmentation.views` views of each image, and learn from that; false: compute
+    it anew for each image of each epoch, under an augmentation of its own (slow; for comparison)."""
     finetune: Finetune = Finetune()

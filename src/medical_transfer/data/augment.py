@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medical_transfer.config.augmentation import Symmetry
+from medical_transfer.runtime.devices import move
 
 Policy = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -53,9 +54,9 @@ def gentle(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
 def flips(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
     """Half of the images flipped left-right, half up-down: where an image has no handedness. No pixel is resampled."""
     draw = _Draw(len(images_N3SS), generator)
-    left_right_N, up_down_N = (draw.uniform(0, 1) < 0.5 for _ in range(2))
-    one_way = torch.where(left_right_N.to(images_N3SS.device)[:, None, None, None], images_N3SS.flip(3), images_N3SS)
-    return torch.where(up_down_N.to(one_way.device)[:, None, None, None], one_way.flip(2), one_way)
+    left_right_N, up_down_N = (move(draw.uniform(0, 1) < 0.5, images_N3SS.device) for _ in range(2))
+    one_way = torch.where(left_right_N[:, None, None, None], images_N3SS.flip(3), images_N3SS)
+    return torch.where(up_down_N[:, None, None, None], one_way.flip(2), one_way)
 
 
 def mirrored(images_N3SS: Tensor, generator: torch.Generator) -> Tensor:
@@ -107,6 +108,11 @@ class _Draw:
         return low + (high - low) * torch.rand(self.n, generator=self.generator)
 
 
+def _beside(drawn: Tensor, images_N3SS: Tensor) -> Tensor:
+    """The same numbers on the device of the images and of their kind."""
+    return move(drawn.to(images_N3SS.dtype), images_N3SS.device)
+
+
 def _affine(
     images_N3SS: Tensor, *, scale_x: Tensor, scale_y: Tensor, angle: Tensor, shift_x: Tensor, shift_y: Tensor
 ) -> Tensor:
@@ -114,17 +120,17 @@ def _affine(
     cos_N, sin_N = angle.cos(), angle.sin()
     row_x = torch.stack([scale_x * cos_N, -scale_x * sin_N, shift_x], dim=1)
     row_y = torch.stack([scale_y * sin_N, scale_y * cos_N, shift_y], dim=1)
-    theta_N23 = torch.stack([row_x, row_y], dim=1).to(images_N3SS)
+    theta_N23 = _beside(torch.stack([row_x, row_y], dim=1), images_N3SS)
     grid = functional.affine_grid(theta_N23, list(images_N3SS.shape), align_corners=False)
     return functional.grid_sample(images_N3SS, grid, padding_mode="zeros", align_corners=False)
 
 
 def _jitter(images_N3SS: Tensor, *, brightness: Tensor, contrast: Tensor) -> Tensor:
     """Multiply by brightness, then stretch around each image's mean luminance by contrast, as torchvision does."""
-    bright = (images_N3SS * brightness.to(images_N3SS)[:, None, None, None]).clamp(0, 1)
-    luminance = torch.tensor(LUMINANCE).to(bright).view(1, 3, 1, 1)
+    bright = (images_N3SS * _beside(brightness, images_N3SS)[:, None, None, None]).clamp(0, 1)
+    luminance = _beside(torch.tensor(LUMINANCE), bright).view(1, 3, 1, 1)
     mean = (bright * luminance).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
-    return (mean + (bright - mean) * contrast.to(images_N3SS)[:, None, None, None]).clamp(0, 1)
+    return (mean + (bright - mean) * _beside(contrast, images_N3SS)[:, None, None, None]).clamp(0, 1)
 
 
 def example_views(

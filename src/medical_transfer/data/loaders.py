@@ -1,5 +1,7 @@
 """Batches by slicing arrays: no worker processes, no pickling, the same order for the same seed and epoch.
 
+A thread may cut them a little ahead into page-locked memory, from which an accelerator takes them while it works.
+
 Three things can be learned from, all of them memory maps on disk: images (uint8), activations at the cut of a frozen
 trunk, and features at its end. The last two hold several augmented views of each image; an epoch draws one of them.
 """
@@ -15,6 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from medical_transfer.data.ahead import in_order
+from medical_transfer.runtime.devices import move
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -26,7 +31,11 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """Move the batch to a device (the name that Lightning calls)."""
-        return Batch(self.inputs.to(device), self.labels_N.to(device), self.rows_N.to(device))
+        return Batch(move(self.inputs, device), move(self.labels_N, device), move(self.rows_N, device))
+
+    def pinned(self) -> Batch:
+        """The batch in page-locked memory."""
+        return Batch(self.inputs.pin_memory(), self.labels_N.pin_memory(), self.rows_N.pin_memory())
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -56,11 +65,13 @@ class Batches:
     """An epoch of batches over `rows`, shuffled by `seed` (None: in order, view 0).
 
     With `steps` an epoch has so many whole batches: where the rows run out they come again, shuffled anew, so that a
-    small set is given as many steps as a large one.
+    small set is given as many steps as a large one. With `ahead` a thread cuts the next batches and page-locks them.
     """
 
-    def __init__(self, rows: Rows, *, batch_size: int, seed: int | None = None, steps: int | None = None) -> None:
-        self.rows, self.batch_size, self.seed, self.steps = rows, batch_size, seed, steps
+    def __init__(
+        self, rows: Rows, *, batch_size: int, seed: int | None = None, steps: int | None = None, ahead: bool = False
+    ) -> None:
+        self.rows, self.batch_size, self.seed, self.steps, self.ahead = rows, batch_size, seed, steps, ahead
 
     def __len__(self) -> int:
         if self.steps is not None:
@@ -71,10 +82,15 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         order, views = self._order()
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
+
+        def cut(start: int) -> Batch:
             rows = order[start : start + self.batch_size]
             inputs = self.rows.take(rows, views[start : start + self.batch_size])
-            yield Batch(inputs, torch.from_numpy(self.rows.labels_N[rows]), torch.from_numpy(rows))
+            batch = Batch(inputs, torch.from_numpy(self.rows.labels_N[rows]), torch.from_numpy(rows))
+            return batch.pinned() if self.ahead else batch
+
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return in_order(cut, starts, workers=1) if self.ahead else map(cut, starts)
 
     def _order(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         n = len(self.rows)

@@ -23,6 +23,7 @@ from medical_transfer.metrics.classification import auroc
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.freezing import cut_of, freeze_below, thaw_gradually
 from medical_transfer.models.learning_rates import parameter_groups
+from medical_transfer.runtime.devices import move
 from medical_transfer.schedules import SCHEDULES
 
 
@@ -31,7 +32,8 @@ class FineTune(nn.Module):
 
     Phase `head` learns the head on features cached at the end of the trunk. Phase `trunk` lets the last stages, or all
     of them, move too; it learns from activations cached before the first stage that moves, or from images. With
-    gradual unfreezing the phases `thaw_1`, `thaw_2`, ... take its place and share its epochs, see `thaw_gradually`.
+    gradual unfreezing the phases `thaw_1`, `thaw_2`, ... take its place and share its epochs, see `thaw_gradually`. With
+    `training.cached=false` all learn from images.
 
     So many caches would take much room where maps are large: a phase of gradual unfreezing learns from images where its
     activations in half precision are larger than these.
@@ -43,8 +45,9 @@ class FineTune(nn.Module):
         super().__init__()
         self.classifier = classifier
         self.model, self.epochs, self.config = model, training.epochs, training.finetune
+        self.cached = training.cached
         self.stages = len(classifier.trunk.stage_names)
-        self.cut = self.stages
+        self.cut = self.frozen = self.stages
         self.class_weights_C = class_weights_C
         classifier.trunk.frozen_statistics = self.config.batch_norm == "frozen"
         moving = classifier.trunk.named_parameters() if self.config.l2_sp > 0 else ()
@@ -61,7 +64,7 @@ class FineTune(nn.Module):
 
     def start(self, phase: Phase) -> None:
         """Freeze what is below the phase's cut."""
-        self.cut = phase.cut
+        self.cut, self.frozen = phase.cut, phase.frozen
         freeze_below(self.classifier, phase.frozen)
 
     def losses(self, batch: Batch, progress: float) -> LossTerms:  # noqa: ARG002 - a loss that doesn't change in time
@@ -74,10 +77,10 @@ class FineTune(nn.Module):
         cross_entropy = functional.cross_entropy(
             self.logits(batch),
             batch.labels_N,
-            weight=None if weights is None else weights.to(batch.inputs.device),
+            weight=None if weights is None else move(weights, batch.inputs.device),
             label_smoothing=self.config.label_smoothing,
         )
-        if not self._has_own_penalty(self.cut):
+        if not self._has_own_penalty(self.frozen):
             return LossTerms(cross_entropy)
         name, penalty = self._penalty()
         return LossTerms(cross_entropy + penalty, {"cross_entropy": cross_entropy, name: penalty})
@@ -114,30 +117,32 @@ class FineTune(nn.Module):
             self.classifier,
             base_rate=rate,
             multiplier=self.config.multiplier,
-            weight_decay=0.0 if self._has_own_penalty(cut) else self.config.weight_decay,
+            weight_decay=0.0 if self._has_own_penalty(frozen) else self.config.weight_decay,
         )
-        schedule, convex = SCHEDULES[self.config.schedule], self._is_convex(cut)
+        schedule, convex = SCHEDULES[self.config.schedule], self._is_convex(frozen)
         return Phase(name, cut, frozen, epochs, tuple(dict(group) for group in groups), schedule, converges=convex)
 
     def _is_cached(self, frozen: int) -> bool:
         """Whether a phase with so many frozen stages learns from activations at their end, or from images."""
         trunk = self.classifier.trunk
+        if not self.cached:
+            return False
         if self.config.unfreezing == "gradual":
             return trunk.is_compact(frozen)
         return trunk.cuttable or frozen == self.stages
 
-    def _is_convex(self, cut: int) -> bool:
+    def _is_convex(self, frozen: int) -> bool:
         """Whether a linear head learns alone: its cross-entropy has one minimum."""
-        return cut == self.stages and len(self._head_matrices()) == 1
+        return frozen == self.stages and len(self._head_matrices()) == 1
 
-    def _has_own_penalty(self, cut: int) -> bool:
+    def _has_own_penalty(self, frozen: int) -> bool:
         """Whether a penalty of the loss takes the place of weight decay, which would pull elsewhere."""
-        if cut < self.stages:
+        if frozen < self.stages:
             return self.config.l2_sp > 0
-        return self.config.head_l2 > 0 and self._is_convex(cut)
+        return self.config.head_l2 > 0 and self._is_convex(frozen)
 
     def _penalty(self) -> tuple[str, Tensor]:
-        if self.cut == self.stages:
+        if self.frozen == self.stages:
             return "head_l2", self.config.head_l2 / 2 * self._head_matrices()[0].square().sum()
         return "l2_sp", self.config.l2_sp / 2 * self._squared_distance()
 
@@ -146,4 +151,10 @@ class FineTune(nn.Module):
 
     def _squared_distance(self) -> Tensor:
         learning = ((n, p) for n, p in self.classifier.trunk.named_parameters() if p.requires_grad)
-        return torch.stack([(p - self.pretrained[n].to(p.device)).square().sum() for n, p in learning]).sum()
+        return torch.stack([(p - self._start_of(n, p)).square().sum() for n, p in learning]).sum()
+
+    def _start_of(self, name: str, parameter: nn.Parameter) -> Tensor:
+        """The pretrained value, which follows its parameter to a device once and not in every step."""
+        if self.pretrained[name].device != parameter.device:
+            self.pretrained[name] = self.pretrained[name].to(parameter.device)
+        return self.pretrained[name]

@@ -1,11 +1,14 @@
 """What a frozen network makes of images, computed once: features for scores, activations at cuts for training.
 
-Views are augmented copies of an image: view 0 is the image as it is. Maps of pictures are float16 (relative error at
-most 2^-11); feature vectors stay float32.
+Views are augmented copies of an image: view 0 is the image as it is. Pictures are kept in half precision with their
+error measured (`medical_transfer.models.activation_map`); feature vectors stay float32. On a CPU all of it is computed
+by ONNX Runtime, at every cut (`medical_transfer.models.runner`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +19,15 @@ from torch import Tensor, nn
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.data.augment import POLICIES
+from medical_transfer.models.activation_map import ActivationMap, Rounding, worst
 from medical_transfer.models.backbones import build_trunk
 from medical_transfer.models.classifier import Classifier, Normalise
 from medical_transfer.models.runner import CHUNK, Runner, as_images, fast_runner, in_chunks
 from medical_transfer.models.source import Source
-from medical_transfer.runtime.files import take_space
+from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.progress import progress
 from medical_transfer.runtime.seeds import derive_seed
+from medical_transfer.types import UserError
 
 
 class FrozenPart(nn.Module):
@@ -56,6 +61,16 @@ class Views:
     def path(self, cut: int, view: int) -> Path:
         """File of one map."""
         return self.folder / f"cut{cut}_view{view}.npy"
+
+    @property
+    def errors(self) -> Path:
+        """File that says of each map what keeping it has cost."""
+        return self.folder / "rounding.json"
+
+    def rounding(self, cut: int) -> Rounding:
+        """What keeping the activations before stage `cut` has cost, in the worst of the views."""
+        told = read_json(self.errors)
+        return worst([Rounding(**told[name]) for name in sorted(told) if name.startswith(f"cut{cut}_")])
 
 
 def write_features(
@@ -95,27 +110,44 @@ def write_views(
         policy: name of the augmentation policy.
         seed: decides the augmentations, one stream per view and chunk of images. So an image's views depend on its
             place among `slots_n` and on how many images share its chunk, not on what those images or the cuts are.
-        folder: where the maps are written; see `Views`.
+        folder: where the maps are written, and what keeping them has cost; see `Views`.
+
+    Raises:
+        UserError: where the network makes NaN or infinite activations.
     """
     run = fast_runner(FrozenPart(classifier, cuts), outputs=tuple(f"cut{c}" for c in cuts), size=pixels_NSS3.shape[1])
-    maps: dict[tuple[int, int], NDArray[np.floating]] = {}
+    store, maps = Views(folder), dict[tuple[int, int], ActivationMap]()
     jobs = [(view, start) for view in range(views + 1) for start in range(0, len(slots_n), CHUNK)]
     for view, start in progress(jobs, "Frozen part of the network", unit=f"{CHUNK} images"):
         images = as_images(pixels_NSS3[slots_n[start : start + CHUNK]])
         if view:
-            generator = torch.Generator().manual_seed(derive_seed(seed, f"{view}/{start}"))
-            images = POLICIES[policy](images, generator).contiguous()
+            images = _augmented(images, policy, derive_seed(seed, f"{view}/{start}"))
         for cut, activation in zip(cuts, run(images), strict=True):
             if (cut, view) not in maps:
-                maps[cut, view] = _new_map(Views(folder).path(cut, view), len(slots_n), activation)
-            maps[cut, view][start : start + CHUNK] = activation
+                maps[cut, view] = ActivationMap(store.path(cut, view), len(slots_n), activation.shape[1:])
+            with _explain_no_number(classifier.trunk.architecture, cut):
+                maps[cut, view].write(start, activation)
+    write_json(store.errors, {store.path(*place).stem: kept.rounding.facts() for place, kept in maps.items()})
 
 
-def _new_map(path: Path, n: int, example: NDArray[np.float32]) -> NDArray[np.floating]:
-    kind = np.float16 if example.ndim > 2 else np.float32
-    empty = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(n, *example.shape[1:]))
-    take_space(path)
-    return empty
+def _augmented(images: Tensor, policy: str, seed: int) -> Tensor:
+    return POLICIES[policy](images, torch.Generator().manual_seed(seed)).contiguous()
+
+
+@contextmanager
+def _explain_no_number(architecture: str, cut: int) -> Iterator[None]:
+    """Turn an activation that is no number into a sentence.
+
+    Raises:
+        UserError: where one is NaN or infinite.
+    """
+    try:
+        yield
+    except FloatingPointError as error:
+        raise UserError(
+            f"{architecture} makes NaN or infinite activations before its stage {cut} while nothing of it has learned: "
+            "its weights are damaged, or its mean and std (backbones.own) are not those it was trained with."
+        ) from error
 
 
 def _source_runner(source: Source, *, size: int, backbones: Backbones, packages_folder: Path) -> Runner:

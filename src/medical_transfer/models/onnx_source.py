@@ -87,6 +87,8 @@ def _session(graph: str | bytes, *, origin: str, threads: int) -> onnxruntime.In
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Threads that wait in a loop for their next piece take the cores from other work and gain nothing at these sizes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what fails is raised; hints about folded constants are of no use to anyone
     try:
         return onnxruntime.InferenceSession(graph, sess_options=options, providers=["CPUExecutionProvider"])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from medical_transfer.models.onnx_source import export_trunk, onnx_session
 from medical_transfer.runtime.cores import cores
-from medical_transfer.runtime.devices import device
+from medical_transfer.runtime.devices import device, move
 from medical_transfer.runtime.progress import progress
 
 CHUNK = 64
@@ -64,7 +64,7 @@ def _in_torch(module: nn.Module, where: torch.device) -> Runner:
 
     @torch.inference_mode()
     def run(images: Tensor) -> tuple[NDArray[np.float32], ...]:
-        results = module(images.to(where))
+        results = module(move(images, where))
         return tuple(r.float().cpu().numpy() for r in (results if isinstance(results, tuple) else (results,)))
 
     return run

@@ -11,9 +11,13 @@ import lightning
 import torch
 
 from medical_transfer.models.weight_files import write_tensors
+from medical_transfer.runtime.devices import move
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.training.module import MEND_NAN, MethodModule
 from medical_transfer.types import UserError
+
+NOWHERE = -1
+"""Number of the first step whose loss is no number, where there is none."""
 
 
 class History(lightning.Callback):
@@ -114,7 +118,20 @@ class StopEarly(lightning.Callback):
 
 
 class StopOnNaN(lightning.Callback):
-    """A loss that is no number ends the run with a sentence; what was best before is kept."""
+    """A loss that is no number ends the run with a sentence; what was best before is kept.
+
+    Looking at a loss on an accelerator waits for all work that is queued there, so there the first such step is noted
+    on the device, and looked at every `EVERY` steps and at the end of an epoch.
+    """
+
+    EVERY = 32
+
+    def __init__(self) -> None:
+        self.first = torch.tensor(NOWHERE)
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        """Nothing has happened yet."""
+        self.first = torch.tensor(NOWHERE)
 
     def on_train_batch_end(
         self,
@@ -129,10 +146,21 @@ class StopOnNaN(lightning.Callback):
         Raises:
             UserError: where it is NaN or infinite.
         """
-        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
-        if not torch.isfinite(loss):
-            phase = cast("MethodModule", pl_module).phase.name
+        loss = (outputs["loss"] if isinstance(outputs, dict) else outputs).detach()
+        first = move(self.first, loss.device)
+        self.first = torch.where(~torch.isfinite(loss) & (first < 0), batch_idx, first)
+        done = batch_idx + 1
+        if _is_near(loss) or done % self.EVERY == 0 or done == trainer.num_training_batches:
+            self._look(cast("MethodModule", pl_module).phase.name, trainer.current_epoch)
+
+    def _look(self, phase: str, epoch: int) -> None:
+        step = int(self.first)
+        if step >= 0:
             raise UserError(
-                f"The loss became {float(loss)} in phase '{phase}', epoch {trainer.current_epoch}, step {batch_idx}. "
-                f"{MEND_NAN}"
+                f"The loss became NaN or infinite in phase '{phase}', epoch {epoch}, step {step}. {MEND_NAN}"
             )
+
+
+def _is_near(tensor: torch.Tensor) -> bool:
+    """Whether looking at it waits for nothing."""
+    return tensor.device.type == "cpu"

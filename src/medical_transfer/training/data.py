@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medical_transfer.data.loaders import Batches, Rows
-from medical_transfer.runtime.devices import NumberFormat
+from medical_transfer.runtime.devices import NumberFormat, device, feeds_ahead
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class PhaseData:
 
     def training(self, seed: int) -> Batches:
         """One shuffled epoch."""
-        return Batches(self.train, batch_size=self.batch_size, seed=seed, steps=self.steps)
+        return Batches(self.train, batch_size=self.batch_size, seed=seed, steps=self.steps, ahead=feeds_ahead(device()))
 
     def validation(self) -> Batches:
         """The validation rows in order."""
-        return Batches(self.val, batch_size=4 * self.batch_size)
+        return Batches(self.val, batch_size=4 * self.batch_size, ahead=feeds_ahead(device()))
 
     @staticmethod
     def as_float(inputs: Tensor) -> Tensor:

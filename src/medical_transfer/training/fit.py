@@ -8,10 +8,12 @@ goes on from there and ends with the same numbers, since all randomness is deriv
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import lightning
@@ -23,15 +25,20 @@ from safetensors.torch import load_file
 from medical_transfer.config.training import Training
 from medical_transfer.methods.contract import Phase
 from medical_transfer.models.weight_files import write_tensors
+from medical_transfer.runtime.devices import NumberFormat
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.training.callbacks import History, KeepBest, StopEarly, StopOnNaN
 from medical_transfer.training.checkpoint_io import WholeFiles
+from medical_transfer.training.compiling import compile_error, compiled, tell_failed
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.module import Method, MethodModule
 from medical_transfer.training.number_format import number_format_of
 from medical_transfer.types import UserError
 
 logger = logging.getLogger(__name__)
+
+NO_MEMORY = re.compile(r"out of memory|not enough memory|can.t allocate memory|ALLOC_FAILED")
+"""What torch says where it finds no memory, in errors of no type of their own."""
 
 
 def fit(
@@ -67,9 +74,11 @@ def fit(
             continue
         _begin(method, phase, folder)
         data = data_of(phase)
-        number_format = number_format_of(method, phase, data, training=training, name=name)
-        _run(MethodModule(method, phase, data, seed=seed, number_format=number_format), training, folder)
-        write_json(done, {"phase": phase.name, "format": str(number_format)})
+        with _explain_memory(training):
+            number_format = number_format_of(method, phase, data, training=training, name=name)
+            module = MethodModule(method, phase, data, seed=seed, number_format=number_format)
+            run = (_run_compiled if number_format.compiled else _run)(module, training, folder)
+        write_json(done, {"phase": phase.name, "format": str(run)})
     method.to(memory_format=torch.contiguous_format).load_state_dict(load_file(best))
     return pd.DataFrame(read_json(folder / "history.json"))
 
@@ -87,8 +96,21 @@ def _begin(method: Method, phase: Phase, folder: Path) -> None:
     write_tensors(method, first)
 
 
-def _run(module: MethodModule, training: Training, folder: Path) -> None:
-    """Run one phase, from the last whole epoch of a killed run where there is one."""
+def _run_compiled(module: MethodModule, training: Training, folder: Path) -> NumberFormat:
+    """Run one phase compiled, or on from its last whole epoch as it is where torch cannot; the format it ended in."""
+    try:
+        with compiled(module.network):
+            return _run(module, training, folder)
+    except compile_error() as error:
+        tell_failed(error)
+        _begin(module.method, module.phase, folder)
+        plain = replace(module.number_format, compiled=False)
+        module = MethodModule(module.method, module.phase, module.data, seed=module.seed, number_format=plain)
+        return _run(module, training, folder)
+
+
+def _run(module: MethodModule, training: Training, folder: Path) -> NumberFormat:
+    """Run one phase, from the last whole epoch of a killed run where there is one; its number format."""
     phase, number_format = module.phase, module.number_format
     last = folder / phase.name / "last.ckpt"
     logger.info(
@@ -104,8 +126,9 @@ def _run(module: MethodModule, training: Training, folder: Path) -> None:
     module.network.to(memory_format=memory_format).train()
     with _quiet_lightning():
         trainer = _trainer(module, training, folder)
-        with _explain_memory(training), _explain_stop(phase):
+        with _explain_stop(phase):
             trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)
+    return number_format
 
 
 def _trainer(module: MethodModule, training: Training, folder: Path) -> lightning.Trainer:
@@ -145,7 +168,7 @@ def _explain_memory(training: Training) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
+        if isinstance(error, RuntimeError) and not NO_MEMORY.search(str(error)):
             raise
         raise UserError(
             f"Out of memory with training.batch_size={training.batch_size}. The last whole epoch is kept: lower "

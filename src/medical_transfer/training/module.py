@@ -66,7 +66,7 @@ class MethodModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over the phase's groups; the rate follows the phase's schedule step by step."""
-        optimizer = torch.optim.AdamW(list(self.phase.groups))
+        optimizer = torch.optim.AdamW([dict(group) for group in self.phase.groups])  # torch writes into them
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self.phase.schedule(step / self.data.steps_per_epoch, self.phase.epochs)
         )
@@ -104,7 +104,7 @@ class MethodModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002 - lightning's signature
         """Keep the predictions; the epoch is judged on all of them together."""
-        self.validated.append((self.method.logits(batch).float().cpu(), batch.labels_N.cpu()))
+        self.validated.append((self.method.logits(batch).float(), batch.labels_N))
 
     def on_validation_epoch_end(self) -> None:
         """Judge the epoch.
@@ -112,8 +112,8 @@ class MethodModule(lightning.LightningModule):
         Raises:
             UserError: where a prediction is NaN or infinite: the step before it broke the weights.
         """
-        logits_NC = torch.cat([logits for logits, _ in self.validated])
-        labels_N = torch.cat([labels for _, labels in self.validated])
+        logits_NC = torch.cat([logits for logits, _ in self.validated]).cpu()
+        labels_N = torch.cat([labels for _, labels in self.validated]).cpu()
         self.validated.clear()
         if not torch.isfinite(logits_NC).all():
             raise UserError(

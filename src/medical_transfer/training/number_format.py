@@ -1,8 +1,10 @@
-"""Which number format a phase trains in: as configured, or the fastest on this machine by timing real steps."""
+"""Which number format a phase trains in, and whether compiled: as configured, or the fastest by timing real steps."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -10,7 +12,8 @@ import torch
 from medical_transfer.config.training import Training
 from medical_transfer.data.loaders import Batch
 from medical_transfer.methods.contract import Phase
-from medical_transfer.runtime.devices import DEFAULT, NumberFormat, device, fastest_format
+from medical_transfer.runtime.devices import DEFAULT, NumberFormat, compiling_pays, device, fastest_format
+from medical_transfer.training.compiling import compile_error, compile_trunks, tell_failed
 from medical_transfer.training.data import PhaseData, in_format
 from medical_transfer.training.module import Method
 
@@ -22,14 +25,19 @@ def number_format_of(method: Method, phase: Phase, data: PhaseData, *, training:
         method: what trains; copies of it are timed, it stays as it is.
         phase: has been started.
         data: its first batch is the one that is timed.
-        training: `number_format` other than `auto` decides alone.
-        name: backbone and size; with phase and batch size the key under which the answer is kept.
+        training: `number_format` and `compile` other than `auto` decide alone.
+        name: backbone and size; with phase and batch size the key under which the answers are kept.
+
+    Raises:
+        torch.OutOfMemoryError: where no format fits into the memory of the device.
     """
-    if training.number_format != "auto":
-        return NumberFormat(training.number_format, channels_last=True)
+    fixed = None if training.number_format == "auto" else NumberFormat(training.number_format, channels_last=True)
+    tries_compiled = training.compile == "always" or (training.compile == "auto" and device().type == "cuda")
+    if fixed and not tries_compiled:
+        return fixed
     batch = next(iter(data.training(0))).to(device())
     if batch.inputs.dim() == 2:
-        return DEFAULT
+        return fixed or DEFAULT
 
     @lru_cache(maxsize=1)  # copying is not part of a step, and one copy at a time is enough
     def prepared(number_format: NumberFormat) -> tuple[Method, Batch]:
@@ -38,7 +46,22 @@ def number_format_of(method: Method, phase: Phase, data: PhaseData, *, training:
     def step(number_format: NumberFormat) -> None:
         _one_step(*prepared(number_format), number_format)
 
-    return fastest_format(step, name=f"{name}/{phase.name}/{phase.cut}/{training.batch_size}")
+    key = f"{name}/{phase.name}/{phase.cut}/{training.batch_size}"
+    chosen = fixed or fastest_format(step, name=key)
+    if training.compile == "always":
+        return replace(chosen, compiled=True)
+    steps = phase.epochs * data.steps_per_epoch
+    return replace(chosen, compiled=tries_compiled and _compiling_pays(step, chosen, key, steps))
+
+
+def _compiling_pays(step: Callable[[NumberFormat], None], chosen: NumberFormat, key: str, steps: int) -> bool:
+    try:
+        return compiling_pays(step, chosen, name=key, steps=steps)
+    except compile_error() as error:
+        tell_failed(error)
+        return False
+    finally:
+        torch.compiler.reset()
 
 
 def _prepared(method: Method, batch: Batch, number_format: NumberFormat) -> tuple[Method, Batch]:
@@ -46,6 +69,8 @@ def _prepared(method: Method, batch: Batch, number_format: NumberFormat) -> tupl
     assert isinstance(method, torch.nn.Module)
     memory_format = torch.channels_last if number_format.channels_last else torch.contiguous_format
     copied = copy.deepcopy(method).to(batch.inputs.device).to(memory_format=memory_format).train()
+    if number_format.compiled:
+        compile_trunks(copied)
     inputs = in_format(PhaseData.as_float(batch.inputs), number_format)
     return copied, Batch(inputs, batch.labels_N, batch.rows_N)
 
