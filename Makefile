@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK := 1
 
-.PHONY: run test check lint lock viz clean
+.PHONY: run test check lint lock viz bench bench-long clean
 
 run: .venv/installed
 	$(BIN)/kedro run --pipeline=medical_transfer
@@ -23,6 +23,26 @@ lint: .venv/installed
 
 viz: .venv/installed
 	$(BIN)/kedro viz run
+
+# Every benchmark writes its figures as JSON into $(BENCH); the last line shows them all. Those that take long stand in
+# bench-long; fastai_peer.py passes where fastai is absent.
+BENCH := data/08_reporting/benchmarks
+MEMORY_IMAGES ?= 1000 10000
+
+bench: .venv/installed
+	$(BIN)/python -m medical_transfer fetch
+	$(BIN)/python benchmarks/start_up.py --out $(BENCH)
+	$(BIN)/python benchmarks/audit.py --out $(BENCH)
+	$(BIN)/python benchmarks/trainer_overhead.py --out $(BENCH)
+	$(BIN)/python benchmarks/chapter_loop.py --out $(BENCH)
+	$(BIN)/python benchmarks/memory.py --images $(MEMORY_IMAGES) --out $(BENCH)
+	$(BIN)/python benchmarks/report.py $(BENCH)
+
+bench-long: bench
+	$(BIN)/python benchmarks/main_job.py --out $(BENCH)
+	$(BIN)/python benchmarks/memory.py --images 10000 100000 --out $(BENCH)
+	if [ -f benchmarks/fastai_peer.py ]; then $(BIN)/python benchmarks/fastai_peer.py --out $(BENCH); fi
+	$(BIN)/python benchmarks/report.py $(BENCH)
 
 # requirements.lock holds hashes and no index, so pip takes the files from whatever registry it is set to. It is complete,
 # so pip resolves nothing (--no-deps): a newer release of a package that is wanted with an extra would stop it.

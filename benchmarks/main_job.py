@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from report import add_out, publish
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -50,9 +51,9 @@ def main() -> None:
         rows.append({"seed": seed, "seconds": seconds, "peak_mb": peak_mb, **compare(run_root, features)})
         print(json.dumps(rows[-1]), flush=True)
         shutil.rmtree(root / "04_feature")
-    table = pd.DataFrame(rows)
-    print(table.round(4).to_string(index=False))
-    print(table.drop(columns="seed").mean().round(4).to_string())
+    table = pd.DataFrame(rows).set_index("seed")
+    table.loc["mean"] = table.mean()
+    publish("main_job", table.round(4), arguments=arguments)
     shutil.rmtree(root)
 
 
@@ -115,6 +116,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--upright", action="store_true", help="do not look for mirrored copies")
+    add_out(parser)
     return parser.parse_args()
 
 

@@ -25,20 +25,19 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from PIL import Image
+from pictures import write_images
+from report import Ratio, add_out, publish
 
 from medical_transfer.pipeline_registry import STAGES
 
 PROJECT = Path(__file__).parents[1]
-SIDE_PX = 48
 SAMPLE_S = 0.02
-CLASSES = ("across", "along")
-COPY_EVERY = 4
+GOAL_COUNTS, GOAL = (10_000, 100_000), 1.1
 FINISHED = re.compile(r"INFO +(\w+) +(\w+) +[\d.]+ s, memory")
 """What the clock of the stages (`hooks/timing.py`) says at the end of each node."""
 
@@ -54,7 +53,20 @@ def main() -> None:
         for count in sorted(arguments.images):
             found[count] = measure(count, Path(scratch), weights, by=arguments.by)
             print(f"{count} images: {found[count]['anonymous_mb'].max():.0f} MB", file=sys.stderr, flush=True)
-    print(compare(found).to_string())
+    publish("memory", compare(found), arguments=arguments, ratios=growth(found))
+
+
+def growth(found: dict[int, pd.DataFrame]) -> list[Ratio]:
+    """The highest memory at each number of images over that at the number before."""
+    highest = {count: rows["anonymous_mb"].max() for count, rows in found.items()}
+    return [
+        Ratio(
+            f"highest anonymous memory at {after:,} / {before:,} images",
+            [highest[after] / highest[before]],
+            at_most=GOAL if (before, after) == GOAL_COUNTS else None,
+        )
+        for before, after in pairwise(found)
+    ]
 
 
 def measure(count: int, scratch: Path, weights: Path, *, by: str) -> pd.DataFrame:
@@ -127,24 +139,6 @@ def compare(found: dict[int, pd.DataFrame]) -> pd.DataFrame:
     return table.round(decimals)
 
 
-def write_images(root: Path, count: int) -> None:
-    """Small grey JPEGs in two class folders: stripes on blobs, every fourth a noisy copy of the one before."""
-    rng = np.random.default_rng(count)
-    for name in CLASSES:
-        (root / name).mkdir(parents=True)
-    waves = np.sin(np.arange(SIDE_PX))
-    grey = np.empty((SIDE_PX, SIDE_PX))
-    for number in range(count):
-        name = CLASSES[number // COPY_EVERY % len(CLASSES)]
-        if number % COPY_EVERY != COPY_EVERY - 1:
-            blobs = Image.fromarray(rng.uniform(0, 160, size=(6, 6)).astype(np.uint8))
-            stripes = np.tile(30 * waves, (SIDE_PX, 1))
-            grey = np.asarray(blobs.resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC)) + 45.0
-            grey += stripes.T if name == "across" else stripes
-        noisy = (grey + rng.normal(0, 3, grey.shape)).clip(0, 255).astype(np.uint8)
-        Image.fromarray(noisy).save(root / name / f"{number:07d}.jpg", quality=90)
-
-
 def write_untrained_network(folder: Path) -> Path:
     """Weights of a ResNet-20 for small pictures as torch draws them."""
     from safetensors.torch import save_file  # noqa: PLC0415 - the child and the parent need one library each
@@ -186,6 +180,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 10000])
     parser.add_argument("--by", choices=("stage", "node"), default="stage")
+    add_out(parser)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ except SystemExit:
     pass
 print(json.dumps(sorted(sys.modules)))
 """
-HEAVY = ("torch", "torchvision", "timm", "lightning", "mlflow", "sklearn", "onnxruntime", "matplotlib.pyplot")
+HEAVY = ("torch", "torchvision", "timm", "lightning", "mlflow", "sklearn", "scipy", "onnxruntime", "matplotlib")
 
 
 def test_every_stage_is_a_pipeline_and_the_main_job_is_all_of_them() -> None:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Figure  # noqa: PLC0414 - exported to type checkers
+else:  # a third of a second of every command; a hint must be found at run time, or Kedro checks no parameter of a node
+    Figure = Any
 
 Split = Literal["train", "val", "test", "excluded"]
 Status = Literal["ok", "quarantined"]

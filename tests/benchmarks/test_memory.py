@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,28 +14,17 @@ import pytest
 from PIL import Image
 
 from medical_transfer.pipeline_registry import STAGES
-from medical_transfer.runtime.provenance import PROJECT
-
-SCRIPT = PROJECT / "benchmarks/memory.py"
 
 
 @pytest.fixture(scope="module")
-def memory() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("memory_benchmark", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def memory(script: Callable[[str], ModuleType]) -> ModuleType:
+    return script("memory")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_every_stage_of_the_main_job_has_its_row() -> None:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--images", "40"], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = dict(re.findall(r"^(\w+) +([\d.]+)", done.stdout, flags=re.MULTILINE))
+def test_every_stage_of_the_main_job_has_its_row(run_script: Callable[..., str]) -> None:
+    told = run_script("memory", "--images", "40")
+    found = dict(re.findall(r"^(\w+) +([\d.]+)", told, flags=re.MULTILINE))
     stages = {name for name in STAGES if not name.startswith("target_")}  # a second site's nodes are of the same rooms
     assert stages | {"highest"} <= set(found)
     assert float(found["highest"]) == max(map(float, found.values()))
@@ -69,10 +57,11 @@ def test_the_table_compares_the_last_two_numbers_of_images(memory: ModuleType) -
     assert table["bytes per image"].to_dict() == {"one": 51200, "two": 1024, "highest": 1024}  # MiB / 1024 images
 
 
-def test_images_are_all_different_and_of_two_classes(memory: ModuleType, tmp_path: Path) -> None:
-    memory.write_images(tmp_path, 24)
+def test_images_are_all_different_and_of_two_classes(script: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    pictures = script("pictures")
+    pictures.write_images(tmp_path, 24)
     files = sorted(tmp_path.glob("*/*.jpg"), key=lambda file: file.name)
-    assert {file.parent.name for file in files} == set(memory.CLASSES)
+    assert {file.parent.name for file in files} == set(pictures.CLASSES)
     assert len({file.read_bytes() for file in files}) == 24
     pixels = [np.asarray(Image.open(file), dtype=float).ravel() for file in files]
     assert np.corrcoef(pixels[2], pixels[3])[0, 1] > 0.95  # the copy

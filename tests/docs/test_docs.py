@@ -54,3 +54,10 @@ def test_readme_has_the_two_commands_word_for_word() -> None:
         assert f"\nmake {target} " in readme
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
     assert "make test" in (PROJECT / ".ci/run").read_text(encoding="utf-8").splitlines()
+
+
+def test_performance_page_is_what_the_figures_say() -> None:
+    report = runpy.run_path(str(PROJECT / "benchmarks/report.py"))
+    page = (PROJECT / "docs/performance.md").read_text(encoding="utf-8")
+    figures = page.partition(report["BEGIN"])[2].partition(report["END"])[0]
+    assert figures.strip() == report["page_of"](PROJECT / "docs/benchmarks").strip(), "run benchmarks/report.py"

@@ -261,3 +261,24 @@ def test_other_errors_pass_as_they_are(tmp_path, monkeypatch):
     monkeypatch.setattr("lightning.Trainer.fit", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         train(tmp_path)
+
+
+def test_algorithms_are_deterministic_and_memory_is_not_filled_while_training_only(tmp_path):
+    def settings():
+        return torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+
+    seen = []
+
+    def spy(method):
+        losses = method.losses
+
+        def watched(batch, progress):
+            seen.append(settings())
+            return losses(batch, progress)
+
+        method.losses = watched
+
+    before = settings()
+    train(tmp_path, epochs=1, prepare=spy)
+    assert set(seen) == {(True, False)}
+    assert settings() == before

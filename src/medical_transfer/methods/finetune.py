@@ -32,8 +32,8 @@ class FineTune(nn.Module):
 
     Phase `head` learns the head on features cached at the end of the trunk. Phase `trunk` lets the last stages, or all
     of them, move too; it learns from activations cached before the first stage that moves, or from images. With
-    gradual unfreezing the phases `thaw_1`, `thaw_2`, ... take its place and share its epochs, see `thaw_gradually`. With
-    `training.cached=false` all learn from images.
+    gradual unfreezing the phases `thaw_1`, `thaw_2`, ... take its place and share its epochs, see `thaw_gradually`.
+    With `training.cached=false` all learn from images.
 
     So many caches would take much room where maps are large: a phase of gradual unfreezing learns from images where its
     activations in half precision are larger than these.

@@ -14,10 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.fft import dctn
-from scipy.ndimage import gaussian_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.runtime.files import scratch_array
@@ -43,8 +39,7 @@ class NearDuplicates:
     """The candidate pairs of N images, what the look at the pixels said, and the groups that follow.
 
     pairs: (P, 2), rows i < j; a pair may stand once per mirror. mirror: (P,), place in `MIRRORS`. correlation: (P,).
-    kept: (P,), true where the pair stays together. given_group: (N,), groups without any near-duplicate. group: (N,),
-    the final groups.
+    kept: (P,), true where the pair stays together. given_group: (N,), without near-duplicates; group: (N,), with them.
     """
 
     pairs: Ints
@@ -150,6 +145,8 @@ def flipped_hashes(thumbnails_NTT: NDArray[np.uint8]) -> NDArray[np.uint64]:
     The hash is the common one: signs of the 8 x 8 lowest frequencies of the cosine transform (type II) against their
     median. A flip only turns the sign of the odd frequencies, so that one transform serves all four.
     """
+    from scipy.fft import dctn  # noqa: PLC0415 - scipy is a quarter of a second, and every command reads this file
+
     down_88, across_88 = np.indices((8, 8))
     signs_488 = (-1.0) ** np.stack([0 * down_88, across_88, down_88, down_88 + across_88])
     hashes_4N = np.empty((len(MIRRORS), len(thumbnails_NTT)), dtype=np.uint64)
@@ -217,6 +214,8 @@ def group_images(given_N: NDArray[Any], pairs_P2: Ints) -> Ints:
 
     A missing given group (None, NaN) is a group of its own.
     """
+    from scipy.sparse import coo_array, csgraph  # noqa: PLC0415
+
     count = len(given_N)
     named_N, names = pd.factorize(np.asarray(given_N, dtype=object))
     first_G = np.full(len(names), count)
@@ -225,7 +224,7 @@ def group_images(given_N: NDArray[Any], pairs_P2: Ints) -> Ints:
     one_E = np.append(pairs_P2[:, 0], rows)
     other_E = np.append(pairs_P2[:, 1], first_G[named_N[rows]])
     graph = coo_array((np.ones(len(one_E), dtype=np.int8), (one_E, other_E)), shape=(count, count))
-    components_N = connected_components(graph, directed=False)[1]
+    components_N = csgraph.connected_components(graph, directed=False)[1]
     return pd.factorize(components_N)[0].astype(np.int64)
 
 
@@ -284,6 +283,8 @@ def _area_weights(size: int, side: int) -> NDArray[np.float32]:
 
 def _local_contrast(small_RTT: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Each picture less its blur, centred, at length one; a constant picture becomes zero."""
+    from scipy.ndimage import gaussian_filter  # noqa: PLC0415
+
     grey_RTT = small_RTT.astype(np.float64)
     sharp_RTT = grey_RTT - gaussian_filter(grey_RTT, _LOCAL_SIGMA_PX, axes=(1, 2))
     sharp_RTT -= sharp_RTT.mean(axis=(1, 2), keepdims=True)

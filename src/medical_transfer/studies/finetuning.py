@@ -11,13 +11,12 @@ from typing import Any
 
 import pandas as pd
 from kedro.pipeline import Pipeline, node
-from matplotlib.figure import Figure
 
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_finetuning import Size, Strategy, StudyFinetuning
 from medical_transfer.hooks.this_session import DATASET, SessionFacts
 from medical_transfer.studies.trials import Trial
-from medical_transfer.types import UserError
+from medical_transfer.types import Figure, UserError
 
 NAME = "finetuning"
 METRIC = "auroc"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.base import Run
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import class_names, evenly_over_classes, labelled_rows
 from medical_transfer.runtime.seeds import derive_seed, generator
+from medical_transfer.types import Figure
 
 SHOWN_IMAGES, SHOWN_VIEWS = 4, 6
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from medical_transfer.config.base import Run
 from medical_transfer.config.evaluation import Evaluation
@@ -18,7 +17,7 @@ from medical_transfer.runtime.files import without_nan
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
-from medical_transfer.types import SPLITS
+from medical_transfer.types import SPLITS, Figure
 
 PREDICTION_MODULES = [
     f"medical_transfer.{name}" for name in ("models", "evaluation.predict", "metrics.calibration", "metrics.thresholds")

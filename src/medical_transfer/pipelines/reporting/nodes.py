@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from medical_transfer.config.base import Run
 from medical_transfer.config.blocks import changed
@@ -14,6 +13,7 @@ from medical_transfer.config.images import Images
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.pipelines.reporting.figures import FIGURES
 from medical_transfer.runtime.provenance import code_state, command_line
+from medical_transfer.types import Figure
 
 if TYPE_CHECKING:
     from medical_transfer.reporting.report import Provenance

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from medical_transfer.config.base import Run
 from medical_transfer.config.split import SplitConfig
@@ -18,6 +17,7 @@ from medical_transfer.splits.across_sites import Looks, across_sites, pairs_betw
 from medical_transfer.splits.assign import assign_splits
 from medical_transfer.splits.groups import NearDuplicates, near_duplicate_groups, thumbnails
 from medical_transfer.splits.leakage import examined, example_pairs, leakage_report
+from medical_transfer.types import Figure
 
 logger = logging.getLogger(__name__)
 

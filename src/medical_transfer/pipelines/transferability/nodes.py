@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Run
@@ -21,6 +20,7 @@ from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
+from medical_transfer.types import Figure
 
 logger = logging.getLogger(__name__)
 
