@@ -113,6 +113,10 @@ class Tracking:
         stopped = isinstance(error.__cause__, SystemExit)  # training has said so in a sentence
         self._close("KILLED" if stopped else "FAILED")
 
+    def stop(self) -> None:
+        """Close the run as killed: Ctrl-C passes by the hooks for errors."""
+        self._close("KILLED")
+
     def _close(self, status: str) -> None:
         if self.run_id is None:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from medical_transfer.studies.trials import Trial
@@ -16,25 +16,34 @@ class TimeLeft:
 
     Args:
         name: of the study.
-        waiting: the trials to run, in their order.
+        waiting: the trials to run; of one whose setting is not known yet, anything with its method.
+        at_once: so many run at the same time.
     """
 
-    def __init__(self, name: str, waiting: Sequence[Trial]) -> None:
-        self.name, self.waiting, self.ran = name, list(waiting), 0
+    def __init__(self, name: str, waiting: Sequence[Trial], at_once: int = 1) -> None:
+        self.name, self.at_once, self.ran, self.all = name, at_once, 0, len(waiting)
+        self.waiting = Counter(trial.method for trial in waiting)
         self.seconds: dict[str, list[float]] = defaultdict(list)
 
+    def skip(self, trial: Trial) -> None:
+        """Leave out a trial that waited and need not be run."""
+        self.all -= 1
+        self.waiting[trial.method] -= 1
+
     def tell(self, trial: Trial, seconds: float) -> None:
-        """Count the next of the trials that waited, and log the time left."""
+        """Count one of the trials that waited, and log the time left."""
         self.ran += 1
+        self.waiting[trial.method] -= 1
         self.seconds[trial.method].append(seconds)
-        rest = f"about {in_words(self.left())} left" if self.waiting[self.ran :] else "no more"
-        place = f"{self.ran} of {len(self.waiting)}"
+        rest = f"about {in_words(self.left())} left" if self.ran < self.all else "no more"
+        place = f"{self.ran} of {self.all}"
         logger.info("Study %s: trial %s (%s) took %s, %s", self.name, place, trial, in_words(seconds), rest)
 
     def left(self) -> float:
         """Seconds that the trials which still wait will take; at least one ran."""
         everything = [each for found in self.seconds.values() for each in found]
-        return sum(_mean(self.seconds.get(trial.method) or everything) for trial in self.waiting[self.ran :])
+        means = {method: _mean(self.seconds.get(method) or everything) for method in self.waiting}
+        return sum(number * means[method] for method, number in self.waiting.items()) / self.at_once
 
 
 def in_words(seconds: float) -> str:
