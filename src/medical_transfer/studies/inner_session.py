@@ -19,7 +19,6 @@ from kedro.io import DataCatalog
 from pluggy import PluginManager
 
 from medical_transfer.hooks.this_session import SessionFacts, ThisSession
-from medical_transfer.hooks.tracking import Tracking
 from medical_transfer.runtime.provenance import PROJECT
 
 PACKAGE = "medical_transfer"
@@ -80,12 +79,8 @@ def run_stages(
     options: dict[str, Any] = {"env": outer.env, "conf_source": outer.conf_source}
     session: Any = KedroSession.create(PROJECT, runtime_params=merged(outer.runtime_params, parameters), **options)
     with _quiet(), session:
-        tracking = _own_hooks(session._hook_manager, handover)  # Kedro offers no other way to it
-        try:
-            session.run(pipeline_names=list(stages.names), to_outputs=list(stages.outputs))
-        except KeyboardInterrupt:  # a process of Ray is not given the time to close its record at exit
-            tracking.stop()
-            raise
+        _own_hooks(session._hook_manager, handover)  # Kedro offers no other way to it
+        session.run(pipeline_names=list(stages.names), to_outputs=list(stages.outputs))
     return handover.taken
 
 
@@ -100,15 +95,12 @@ def merged(*blocks: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _own_hooks(manager: PluginManager, handover: Handover) -> Tracking:
+def _own_hooks(manager: PluginManager, handover: Handover) -> None:
     for hook in settings.HOOKS:
         manager.unregister(hook)
-    tracking = Tracking()
-    for hook in settings.HOOKS:
         if not isinstance(hook, ThisSession):
-            manager.register(tracking if isinstance(hook, Tracking) else type(hook)())
+            manager.register(type(hook)())
     manager.register(handover)
-    return tracking
 
 
 @contextmanager

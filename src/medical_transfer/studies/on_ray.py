@@ -1,7 +1,8 @@
 """Trials on Ray: several at once, each a task in a process of its own; the only importers of ray are here and beside.
 
 Ray is imported and started when trials are to be run and `studies.executor` asks for it. What its processes print goes
-to its own log files; a failed process is a failed trial, and a run that is stopped stops them first.
+to its own log files. A process that dies is a failed trial; a run that is stopped takes its processes with it, which
+is safe at any time, since a trial goes on from its last whole epoch.
 """
 
 from __future__ import annotations
@@ -27,8 +28,6 @@ from medical_transfer.types import UserError
 
 logger = logging.getLogger(__name__)
 
-STOP_WAIT_S = 15.0
-"""So long trials may take to end in order when the run is stopped."""
 STORE_BYTES = 200 * 2**20
 """Shared memory for what trials are given: tables and handles, no pixels."""
 SETTINGS = {
@@ -107,14 +106,10 @@ def trials_on_ray(
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_in_worker)
         given = {seed: ray.put(dict(each)) for seed, each in handed.items()}
         running = {task.remote(place, key, trial, given[trial.seed], cpus): key for key, trial in waiting.items()}
-        try:
-            while running:
-                (ended, *_), _ = ray.wait(list(running))
-                key = running.pop(ended)
-                tell(*_outcome(ray, ended, key, waiting[key]))
-        except BaseException:
-            _stop(ray, list(running))
-            raise
+        while running:
+            (ended, *_), _ = ray.wait(list(running))
+            key = running.pop(ended)
+            tell(*_outcome(ray, ended, key, waiting[key]))
 
 
 def run_in_worker(
@@ -196,15 +191,6 @@ def died(error: BaseException) -> str:
         f"Its process ended without an answer ({first.strip()[:200]}): where memory is short, run fewer at once with a "
         "larger studies.cpus_per_trial. Given again, the same command goes on with this trial."
     )
-
-
-def _stop(ray: Any, running: list[Any]) -> None:
-    """Tell trials to end as Ctrl-C would, so that they close their records."""
-    with _undisturbed():
-        for each in running:
-            ray.cancel(each, force=False)
-        if running:
-            ray.wait(running, num_returns=len(running), timeout=STOP_WAIT_S)
 
 
 @contextmanager

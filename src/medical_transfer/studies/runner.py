@@ -52,9 +52,7 @@ def how_studies_run(place: Place) -> Studies:
     return Studies.model_validate(place.session.parameters.get("studies", {}))
 
 
-def run_trials(
-    place: Place, trials: Sequence[Trial], handed: Mapping[int, Handed]
-) -> tuple[list[Done], list[Failure]]:
+def run_trials(place: Place, trials: Sequence[Trial], handed: Mapping[int, Handed]) -> tuple[list[Done], list[Failure]]:
     """Run the trials that are not finished; one that fails is named, and the next one runs.
 
     Raises:
