@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from medical_transfer.reporting.style import PALETTE, headline, key, name_axes, new_figure, note, plain, tick_names
 
@@ -53,7 +54,7 @@ def _draw_history(axis: Axes, settings: pd.DataFrame, quality: str) -> None:
     numbers_S = np.arange(1, len(means_S) + 1)
     axis.step(numbers_S, np.maximum.accumulate(means_S), where="post", color=BEST, label="best so far")
     _dots(axis, numbers_S, means_S, own_S, names=("tried", "of the configuration"))
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     key(axis, loc="lower right")
 
 
@@ -75,5 +76,5 @@ def _draw_parameter(axis: Axes, settings: pd.DataFrame, name: str, *, logarithmi
 
 def _dots(axis: Axes, x_S: Any, y_S: Any, own_S: Any, names: tuple[str, str] = ("", "")) -> None:
     for mine_S, colour, name in ((~own_S, TRIED, names[0]), (own_S, OWN, names[1])):
-        style = {"label": name} if name else {}
+        style: dict[str, Any] = {"label": name} if name else {}
         axis.scatter(x_S[mine_S], y_S[mine_S], color=colour, s=34, edgecolor="white", linewidth=0.6, zorder=3, **style)

@@ -1,7 +1,7 @@
 """What a search may see: no test image at all, and under each seed validation images of its own.
 
 Where splits are drawn, every seed of a study would draw other test images, and those of one seed would be among the
-validation images that another one chooses by. So one seed draws the test images of a search, and they are nobody else's.
+validation images that another one chooses by. So one seed draws the test images of a search for all of them.
 """
 
 from __future__ import annotations

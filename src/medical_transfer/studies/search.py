@@ -1,7 +1,7 @@
 """A search: settings drawn by a sampler, each tried under all seeds and judged by its mean validation metric.
 
-The sampler (TPE, Bergstra et al. 2011, as Optuna has it) is seeded and its draws depend on nothing but what it was told,
-so a search that is given again draws the same settings: those that are finished are found by their keys, and it goes on.
+The sampler (TPE, Bergstra et al. 2011, as Optuna has it) is seeded, and its draws depend on nothing but what it was
+told. So a search that is given again draws the same settings, finds those that are finished by their keys, and goes on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings of a search: values of parameters by full name, as the sampler draws them, as text and as `conf` has them."""
+"""Settings of a search: values of parameters by full name, as a sampler draws them, as text and as `conf` has them."""
 
 from __future__ import annotations
 

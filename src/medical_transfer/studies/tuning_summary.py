@@ -97,8 +97,7 @@ def _own_mean(settings: pd.DataFrame) -> str:
 
 
 def _mean(test: pd.DataFrame, method: str) -> str:
-    values = test[method].dropna().to_numpy(float) if method in test.columns else []
-    found = t_interval(values)
+    found = t_interval(test[method].dropna().to_numpy(float) if method in test.columns else ())
     if math.isnan(found.estimate):
         return "no value"
     ends = "one seed" if math.isnan(found.low) else f"{max(found.low, -1):.3f} to {min(found.high, 1):.3f}"
@@ -162,8 +161,8 @@ def _set_up(results: pd.DataFrame, settings: pd.DataFrame, study: StudyTuning, p
         f"{trials} trials on images of kind `{images['kind']}` at {study.image_size or images['size']} px; source: "
         f"{study.source or 'as scores choose'}. {len(settings)} settings under the seeds {study.seeds}, "
         f"{judged} validation images each; two settings on {tested} test images. Sampler: TPE of Optuna, seed "
-        f"{study.sampler_seed}, after {study.random_trials} settings that it learned nothing from. Intervals: Student's "
-        "t over seeds."
+        f"{study.sampler_seed}, after {study.random_trials} settings that it learned nothing from. Intervals: "
+        "Student's t over seeds."
     )
 
 
