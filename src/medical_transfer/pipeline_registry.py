@@ -22,7 +22,7 @@ from medical_transfer.pipelines import (
     transferability,
 )
 from medical_transfer.pipelines.site import TARGET
-from medical_transfer.studies import finetuning
+from medical_transfer.studies import finetuning, tuning
 
 STAGES: dict[str, Callable[[], Pipeline]] = {
     "ingestion": ingestion.create_pipeline,
@@ -38,7 +38,10 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
 }
 """The stages of the main job in run order."""
 
-STUDIES: dict[str, Callable[[], Pipeline]] = {"study_finetuning": finetuning.create_pipeline}
+STUDIES: dict[str, Callable[[], Pipeline]] = {
+    "study_finetuning": finetuning.create_pipeline,
+    "study_tuning": tuning.create_pipeline,
+}
 """Studies run stages of the main job many times."""
 
 

@@ -19,7 +19,9 @@ from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
+from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_finetuning import StudyFinetuning
+from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.config.training import Finetune, Training
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.augment import POLICIES
@@ -37,7 +39,9 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "run": Run,
     "split": SplitConfig,
+    "studies": Studies,
     "study_finetuning": StudyFinetuning,
+    "study_tuning": StudyTuning,
     "target_images": TargetImages,
     "training": Training,
     "transferability": Transferability,
@@ -118,6 +122,13 @@ REFUSED = [
     (StudyFinetuning, {"seeds_whole": []}, "seeds_whole"),
     (StudyFinetuning, {"strategies": ["everything_frozen"]}, "strategies"),
     (StudyFinetuning, {"sizes": [0]}, "sizes"),
+    (Studies, {"executor": "threads"}, "executor"),
+    (Studies, {"cpus_per_trial": 0}, "cpus_per_trial"),
+    (Studies, {"gpus_per_trial": -1}, "gpus_per_trial"),
+    (StudyTuning, {"trials": 1}, "trials"),
+    (StudyTuning, {"random_trials": 0}, "random_trials"),
+    (StudyTuning, {"metric": "brier"}, "metric"),
+    (StudyTuning, {"seeds": []}, "seeds"),
     (Model, {"freeze": "some"}, "freeze"),
     (Model, {"dropout": 1}, "dropout"),
     (Model, {"trainable_stages": 0}, "trainable_stages"),

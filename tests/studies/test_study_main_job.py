@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +20,9 @@ from medical_transfer.config.training import Training
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.runtime.files import write_json
 from medical_transfer.studies import main_job
+from medical_transfer.studies.attempt import key_of
 from medical_transfer.studies.inner_session import merged
-from medical_transfer.studies.runner import Place, key_of
+from medical_transfer.studies.place import Place
 from medical_transfer.studies.trials import Trial
 
 BLOCKS = {
@@ -110,3 +112,28 @@ def test_a_trial_that_was_gone_on_with_costs_all_its_epochs(tmp_path, spent, reu
         ("auroc", 0.9, 7),
         ("trainable_parameters", 12, 7),
     ]
+
+
+def test_what_was_measured_of_another_split_has_its_name(tmp_path):
+    told = tmp_path / "08_reporting"
+    told.mkdir()
+    (tmp_path / "06_models").mkdir()
+    rows = {"test": {"auroc": {"estimate": 0.9, "low": 0.8, "high": 1.0, "n": 7}}}
+    rows["val"] = {"auroc": {"estimate": 0.7, "low": 0.6, "high": 0.8, "n": 5}}
+    write_json(told / "finetuned_evaluation.json", rows)
+    write_json(tmp_path / "06_models/model_plan.json", {"trainable": 12})
+    write_json(told / "timing.json", {"training": {"seconds": 1.0, "reused_seconds": 0.0}})
+    pd.DataFrame({"seconds": [1.0]}).to_parquet(told / "finetuned_history.parquet")
+    measured, _ = main_job.measured_in(tmp_path, "val")
+    assert [(each.metric, each.value, each.n) for each in measured] == [
+        ("val_auroc", 0.7, 5),
+        ("trainable_parameters", 12, 5),
+    ]
+
+
+def test_the_split_that_is_judged_changes_the_key(tmp_path):
+    parameters = {name: block.model_dump(mode="json") for name, block in BLOCKS.items()}
+    session = SessionFacts("test", "conf", {}, parameters, tmp_path, None)
+    handed = {"image_cache": SimpleNamespace(key="c"), "manifest": MANIFEST, "transferability": {"chosen": "random"}}
+    place = Place("s", session, Folders(**dict.fromkeys(Folders.model_fields, tmp_path)), {})
+    assert key_of(replace(place, judged="val"), TRIAL, handed) != key_of(place, TRIAL, handed)

@@ -9,8 +9,9 @@ import pytest
 
 from medical_transfer.config.folders import Folders
 from medical_transfer.hooks.this_session import SessionFacts
+from medical_transfer.studies.attempt import is_end, sentence_of
 from medical_transfer.studies.inner_session import merged
-from medical_transfer.studies.runner import Place, is_end, sentence_of
+from medical_transfer.studies.place import Place
 from medical_transfer.types import UserError
 
 

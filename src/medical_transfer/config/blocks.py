@@ -13,7 +13,9 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
+from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_finetuning import StudyFinetuning
+from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
 
@@ -29,7 +31,9 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "training": Training,
     "evaluation": Evaluation,
+    "studies": Studies,
     "study_finetuning": StudyFinetuning,
+    "study_tuning": StudyTuning,
 }
 """Typed blocks of `conf/base/parameters`."""
 
@@ -37,10 +41,10 @@ BLOCKS: dict[str, type[Block]] = {
 def changed(parameters: Mapping[str, Any]) -> dict[str, str]:
     """Parameters that are not at their defaults, by full name, as text: those that decide what a run gives.
 
-    Folders and the seed are left out; `parameters` holds valid blocks.
+    Folders, the seed and the way in which studies run are left out; `parameters` holds valid blocks.
     """
     told: dict[str, str] = {}
-    for name in sorted(BLOCKS.keys() & parameters.keys() - {"folders", "run"}):
+    for name in sorted(BLOCKS.keys() & parameters.keys() - {"folders", "run", "studies"}):
         block = BLOCKS[name]
         given, default = (
             flatten(each.model_dump(mode="json")) for each in (block.model_validate(parameters[name]), block())

@@ -118,7 +118,17 @@ class Tracking:
             return
         with _warned(f"the end of run {self.run_id}, {status}, is"):
             self.client.set_terminated(self.run_id, status)
+            self._close_children(self.run_id)
         self.run_id = None  # only now: a second stop before it leaves the run to be closed at exit
+
+    def _close_children(self, run_id: str) -> None:
+        """Trials whose processes died with the study, or before it, could not close their runs themselves."""
+        if self.parameters["tracking"]["parent_run_id"]:  # a trial has none
+            return
+        experiment = self.client.get_run(run_id).info.experiment_id
+        open_ones = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'"
+        for child in self.client.search_runs([experiment], filter_string=open_ones):
+            self.client.set_terminated(child.info.run_id, "KILLED")
 
     def _experiment(self, config: TrackingConfig) -> str:
         found = self.client.get_experiment_by_name(config.experiment)

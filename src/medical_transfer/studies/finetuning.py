@@ -43,7 +43,8 @@ def run(
     Raises:
         UserError: a size is larger than the data, or no trial ended well.
     """
-    from medical_transfer.studies.runner import Place, prepare, run_trials  # noqa: PLC0415 - quick command line
+    from medical_transfer.studies.place import Place  # noqa: PLC0415 - quick command line
+    from medical_transfer.studies.runner import prepare, run_trials  # noqa: PLC0415
     from medical_transfer.studies.table import results_table  # noqa: PLC0415
 
     place = Place(NAME, this_session, folders, shared_parameters(study_finetuning))

@@ -18,6 +18,7 @@ from kedro.framework.session import KedroSession
 from kedro.io import DataCatalog
 from pluggy import PluginManager
 
+from medical_transfer.hooks.one_run import OneRun
 from medical_transfer.hooks.this_session import SessionFacts, ThisSession
 from medical_transfer.runtime.provenance import PROJECT
 
@@ -79,8 +80,11 @@ def run_stages(
     options: dict[str, Any] = {"env": outer.env, "conf_source": outer.conf_source}
     session: Any = KedroSession.create(PROJECT, runtime_params=merged(outer.runtime_params, parameters), **options)
     with _quiet(), session:
-        _own_hooks(session._hook_manager, handover)  # Kedro offers no other way to it
-        session.run(pipeline_names=list(stages.names), to_outputs=list(stages.outputs))
+        one_run = _own_hooks(session._hook_manager, handover)  # Kedro offers no other way to it
+        try:
+            session.run(pipeline_names=list(stages.names), to_outputs=list(stages.outputs))
+        finally:
+            one_run.on_pipeline_error()  # Ctrl-C passes by the hooks for errors, and the process may live on
     return handover.taken
 
 
@@ -95,12 +99,14 @@ def merged(*blocks: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _own_hooks(manager: PluginManager, handover: Handover) -> None:
+def _own_hooks(manager: PluginManager, handover: Handover) -> OneRun:
+    """Register new hooks in place of the project's; returns the one that holds the lock."""
+    own: list[object] = [type(hook)() for hook in settings.HOOKS if not isinstance(hook, ThisSession)]
     for hook in settings.HOOKS:
         manager.unregister(hook)
-        if not isinstance(hook, ThisSession):
-            manager.register(type(hook)())
-    manager.register(handover)
+    for hook in (*own, handover):
+        manager.register(hook)
+    return next(hook for hook in own if isinstance(hook, OneRun))
 
 
 @contextmanager

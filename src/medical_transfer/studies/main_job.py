@@ -19,6 +19,7 @@ from medical_transfer.runtime.files import read_json
 from medical_transfer.splits.leakage import split_hash
 from medical_transfer.studies.inner_session import Stages
 from medical_transfer.studies.trials import Measured
+from medical_transfer.types import Split
 
 PREPARED = Stages(("ingestion", "split", "transferability"), ("transferability",))
 """Decoding, split and choice of the source depend on the seed and not on how a network is trained."""
@@ -69,20 +70,22 @@ def training_images(manifest: pd.DataFrame) -> dict[str, int]:
     return {name: int(counts.get(name, 0)) for name in class_names(manifest)}
 
 
-def measured_in(root: Path) -> tuple[list[Measured], float]:
-    """All metrics of the test images, how many parameters learned, and the seconds of the training stage.
+def measured_in(root: Path, judged: Split = "test") -> tuple[list[Measured], float]:
+    """All metrics of the images of one split, how many parameters learned, and the seconds of the training stage.
 
-    The seconds count what was found ready (features of the frozen part, which trials share) with what it had cost. A
-    trial that was killed and gone on with has the time of its last process only, so they are never fewer than those
-    of all epochs of its history.
+    Names of metrics begin with the split unless that is test. The seconds count what was found ready (features of the
+    frozen part, which trials share) with what it had cost. A trial that was killed and gone on with has the time of its
+    last process only, so they are never fewer than those of all epochs of its history.
     """
     evaluation = read_json(root / "08_reporting/finetuned_evaluation.json")
+    prefix = "" if judged == "test" else f"{judged}_"
     found = [
-        Measured(name, row["estimate"], row["low"], row["high"], row["n"]) for name, row in evaluation["test"].items()
+        Measured(f"{prefix}{name}", row["estimate"], row["low"], row["high"], row["n"])
+        for name, row in evaluation[judged].items()
     ]
     plan = read_json(root / "06_models/model_plan.json")
     learning = plan["trainable"]
-    counted = Measured(COUNTED, learning, learning, learning, evaluation["test"]["auroc"]["n"])
+    counted = Measured(COUNTED, learning, learning, learning, evaluation[judged]["auroc"]["n"])
     spent = read_json(root / "08_reporting/timing.json")["training"]
     epochs = pd.read_parquet(root / "08_reporting/finetuned_history.parquet", columns=["seconds"])
     return [*found, counted], max(spent["seconds"] + spent["reused_seconds"], float(epochs["seconds"].sum()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -46,6 +47,11 @@ class Done:
     trial: Trial
     seconds: float
     measured: tuple[Measured, ...]
+
+    def value_of(self, metric: str) -> float:
+        """One of its numbers; NaN where it was not measured or is undefined."""
+        found = next((each.value for each in self.measured if each.metric == metric), None)
+        return math.nan if found is None else found
 
 
 @dataclass(frozen=True)
