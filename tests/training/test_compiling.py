@@ -79,7 +79,7 @@ def test_a_compiled_phase_runs_through_what_torch_compiled_and_leaves_nothing(tm
     assert all(torch.equal(a, b) for a, b in zip(method.parameters(), plain.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("after", [0, 5], ids=["at once", "in the second epoch"])
+@pytest.mark.parametrize("after", [0, 2, 5], ids=["at once", "in the first epoch", "in the second epoch"])
 def test_where_torch_cannot_compile_training_goes_on_with_the_same_numbers(tmp_path, monkeypatch, caplog, after):
     expected = train(tmp_path / "plain", compile="never")
     calls = []
