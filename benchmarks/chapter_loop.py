@@ -239,7 +239,7 @@ def measure(network: str, learns: str, images: Path, scratch: Path, arguments: a
     once = {
         "first": ours.seconds_once + turns.ours[0].whole_s,
         "format": choice and str(choice.taken),
-        "over_fastest": choice and choice.seconds[choice.taken] / min(choice.seconds.values()),
+        "over_fastest": choice and choice.over_fastest,
     }
     return pd.DataFrame([_round(f"{network}@{size}", learns, pair, arguments.images) | once for pair in turns.pairs])
 

@@ -282,3 +282,22 @@ def test_algorithms_are_deterministic_and_memory_is_not_filled_while_training_on
     train(tmp_path, epochs=1, prepare=spy)
     assert set(seen) == {(True, False)}
     assert settings() == before
+
+
+def test_a_checkpoint_of_the_head_holds_no_trunk_and_one_of_the_trunk_what_moves_of_it(tmp_path):
+    method, _ = train(tmp_path, freeze="partial", stages=1, head=HIDDEN, batch_norm="adapt", epochs=1)
+
+    def kept(phase):
+        state = torch.load(tmp_path / phase / "last.ckpt", weights_only=True)["state_dict"]
+        return {name.removeprefix("network.classifier.") for name in state if name.startswith("network.")}
+
+    trunk = method.classifier.trunk
+    last = [
+        name for part in trunk.plan.stages[-1].parts if not part.endswith("()") for name in [f"trunk.network.{part}"]
+    ]
+    names = set(method.classifier.state_dict())
+    head = {name for name in names if name.startswith("head.")}
+    moving = {name for name in names if name.startswith(tuple(f"{part}." for part in last))}
+    assert {name for name in kept("head") if name.startswith(("trunk.", "head."))} == head
+    assert {name for name in kept("trunk") if name.startswith(("trunk.", "head."))} == head | moving
+    assert any("running_mean" in name for name in moving)

@@ -111,32 +111,17 @@ def _timed(step: Callable[[NumberFormat], None], candidate: NumberFormat) -> flo
     return time.perf_counter() - started
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What was measured on this machine before: the step, the format that was taken, seconds per step of each."""
-
-    name: str
-    taken: NumberFormat
-    seconds: dict[NumberFormat, float]
-
-    def __str__(self) -> str:
-        told = ", ".join(f"{candidate} {seconds:.3f} s" for candidate, seconds in self.seconds.items())
-        return f"{self.taken.precision} taken ({told})"
-
-
-def kept_choices() -> list[Choice]:
-    """All that was measured on this machine before, in no particular order."""
-    found = []
-    for path in sorted(_folder().glob("*.json")):
-        if (kept := _read_kept(path)) is not None:
-            seconds = {NumberFormat(t["precision"], t["channels_last"]): t["seconds_per_step"] for t in kept["timings"]}
-            found.append(Choice(str(kept["name"]), NumberFormat(**kept["format"]), seconds))
-    return found
-
-
 def kept_formats() -> dict[str, str]:
-    """The same in words: name of the step -> format and its seconds."""
-    return {choice.name: str(choice) for choice in kept_choices()}
+    """What was measured on this machine before: name of the step -> format and its seconds."""
+    found = {}
+    for path in sorted(_folder().glob("*.json")):
+        if (kept := _read_kept(path)) is None:
+            continue
+        timings = ", ".join(
+            f"{NumberFormat(t['precision'], t['channels_last'])} {t['seconds_per_step']:.3f} s" for t in kept["timings"]
+        )
+        found[str(kept["name"])] = f"{kept['format']['precision']} taken ({timings})"
+    return found
 
 
 def _folder() -> Path:
