@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -122,13 +122,17 @@ class Turns:
             return (self.clock() - begun) / self.steps
 
 
-class WatchedBatches(Batches):
+class WatchedBatches:
     """Batches that stop for the turns after every few."""
 
-    turns: Turns
+    def __init__(self, batches: Batches, turns: Turns) -> None:
+        self.batches, self.turns = batches, turns
+
+    def __len__(self) -> int:
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        batches = super().__iter__()
+        batches = iter(self.batches)
         for number in range(len(self)):
             if number % self.turns.steps == 0:
                 self.turns.take()  # before the batch is cut from its rows: that is part of our step
@@ -141,12 +145,9 @@ class WatchedRows(PhaseData):
 
     turns: Turns = field(kw_only=True)
 
-    def training(self, seed: int) -> Batches:
-        if not seed:  # only the number of steps, or a batch to time formats with, is asked for
-            return super().training(seed)
-        batches = WatchedBatches(self.train, batch_size=self.batch_size, seed=seed, steps=self.steps)
-        batches.turns = self.turns
-        return batches
+    def training(self, seed: int) -> Any:
+        batches = super().training(seed)  # seed 0: only the number of steps, or a batch to time formats with, is wanted
+        return WatchedBatches(batches, self.turns) if seed else batches
 
 
 def measure(ours: Ours, arguments: argparse.Namespace, folder: Path) -> list[Round]:

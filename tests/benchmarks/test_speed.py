@@ -31,7 +31,7 @@ def figures(folder: Path, name: str) -> dict[str, Any]:
 
 
 def test_chapter_loop(run_script: RunScript, tmp_path: Path) -> None:
-    options = ("--networks", *TINY[1:], "--rounds", "2", "--out", str(tmp_path))
+    options = ("--networks", *TINY[1:], "--frozen-images", "16", "--rounds", "2", "--out", str(tmp_path))
     told = run_script("chapter_loop", *options)
     found = figures(tmp_path, "chapter_loop")
     assert [(row["case"], row["learns"]) for row in found["rows"]] == [("tiny@32", "full"), ("tiny@32", "frozen")]

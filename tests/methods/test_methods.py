@@ -11,6 +11,7 @@ from torch import nn
 
 import toy
 from medical_transfer.methods import METHODS
+from medical_transfer.runtime.files import read_json
 from medical_transfer.training.fit import fit
 
 ROWS: dict[str, Callable[..., nn.Module]] = {
@@ -147,6 +148,7 @@ def test_the_predictor_is_what_was_trained(kind, tmp_path):
     predictor = method.predictor()
     assert {id(parameter) for parameter in predictor.parameters()} <= mine
     fresh = make(kind, seed=7)
-    fresh.load_state_dict(load_file(tmp_path / "best.safetensors"))
+    began = tmp_path / read_json(tmp_path / "best.json")["phase"] / "first.safetensors"
+    fresh.load_state_dict(load_file(began) | load_file(tmp_path / "best.safetensors"))
     images = torch.rand(4, 3, toy.SIZE, toy.SIZE)
     assert torch.equal(predictor.eval()(images), fresh.predictor().eval()(images))

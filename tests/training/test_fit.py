@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 from torch.nn import functional
 
@@ -282,3 +283,31 @@ def test_algorithms_are_deterministic_and_memory_is_not_filled_while_training_on
     train(tmp_path, epochs=1, prepare=spy)
     assert set(seen) == {(True, False)}
     assert settings() == before
+
+
+def test_a_checkpoint_of_the_head_holds_no_trunk_and_one_of_the_trunk_what_moves_of_it(tmp_path):
+    method, _ = train(tmp_path, freeze="partial", stages=1, head=HIDDEN, batch_norm="adapt", epochs=1)
+
+    def kept(phase):
+        state = torch.load(tmp_path / phase / "last.ckpt", weights_only=True)["state_dict"]
+        return {name.removeprefix("network.classifier.") for name in state if name.startswith("network.")}
+
+    trunk = method.classifier.trunk
+    last = [
+        name for part in trunk.plan.stages[-1].parts if not part.endswith("()") for name in [f"trunk.network.{part}"]
+    ]
+    names = set(method.classifier.state_dict())
+    head = {name for name in names if name.startswith("head.")}
+    moving = {name for name in names if name.startswith(tuple(f"{part}." for part in last))}
+    assert {name for name in kept("head") if name.startswith(("trunk.", "head."))} == head
+    assert {name for name in kept("trunk") if name.startswith(("trunk.", "head."))} == head | moving
+    assert any("running_mean" in name for name in moving)
+
+
+def test_the_best_weights_hold_what_moved_and_are_put_back_upon_what_their_phase_began_with(tmp_path):
+    method, _ = train(tmp_path, prepare=scored([0.1, 0.2, 0.9, 0.3, 0.2, 0.1]), freeze="none", epochs=3, patience=3)
+    assert read_json(tmp_path / "best.json")["phase"] == "head"
+    best, began = (load_file(tmp_path / name) for name in ("best.safetensors", "head/first.safetensors"))
+    assert not [name for name in best if name.startswith("classifier.trunk")]
+    for name, tensor in method.state_dict().items():  # the trunk has moved since, and is as it was
+        assert torch.equal(tensor, best.get(name, began[name])), name

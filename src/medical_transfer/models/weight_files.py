@@ -10,7 +10,7 @@ import pickle
 import re
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,13 @@ def read_tensors(path: Path) -> State:
         raise UserError(f"{path} is no readable safetensors file ({error}): fetch or export it again.") from error
 
 
-def write_tensors(network: nn.Module, path: Path) -> None:
-    """Write the state of a network as safetensors, whole or not at all, with the permissions of any other file."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+def write_tensors(network: nn.Module, path: Path, *, only: Container[str] | None = None) -> None:
+    """Write the state of a network as safetensors, whole or not at all, with the permissions of any other file.
+
+    `only`: the tensors of these names; None: all.
+    """
+    wanted = {name: tensor for name, tensor in network.state_dict().items() if only is None or name in only}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in wanted.items()}
     with atomic_path(path) as temporary:
         temporary.touch()
         permissions = temporary.stat().st_mode

@@ -135,8 +135,9 @@ def _timing(number_format: NumberFormat, seconds: float) -> dict[str, Any]:
     return {**asdict(number_format), "seconds_per_step": seconds}
 
 
-def _format_of(timing: dict[str, Any]) -> NumberFormat:
-    return NumberFormat(timing["precision"], timing["channels_last"], timing.get("compiled", False))
+def _told(timing: dict[str, Any]) -> str:
+    number_format = NumberFormat(timing["precision"], timing["channels_last"], timing.get("compiled", False))
+    return f"{number_format} {timing['seconds_per_step']:.3f} s"
 
 
 def _keep(store: Path, answer: dict[str, Any]) -> None:
@@ -182,32 +183,14 @@ def _timed(step: Callable[[NumberFormat], None], candidate: NumberFormat) -> flo
     return time.perf_counter() - started
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What was measured on this machine before: the step, the format that was taken, seconds per step of each."""
-
-    name: str
-    taken: NumberFormat
-    seconds: dict[NumberFormat, float]
-
-    def __str__(self) -> str:
-        told = ", ".join(f"{candidate} {seconds:.3f} s" for candidate, seconds in self.seconds.items())
-        return f"{self.taken.precision} taken ({told})"
-
-
-def kept_choices() -> list[Choice]:
-    """All that was measured on this machine before, in no particular order."""
-    found = []
+def kept_formats() -> dict[str, str]:
+    """What was measured on this machine before: name of the step -> format and its seconds."""
+    found = {}
     for path in sorted(_folder().glob("*.json")):
         if (kept := _read_kept(path)) is not None:
-            seconds = {_format_of(timing): timing["seconds_per_step"] for timing in kept["timings"]}
-            found.append(Choice(str(kept["name"]), NumberFormat(**kept["format"]), seconds))
+            timings = ", ".join(_told(timing) for timing in kept["timings"])
+            found[str(kept["name"])] = f"{kept['format']['precision']} taken ({timings})"
     return found
-
-
-def kept_formats() -> dict[str, str]:
-    """The same in words: name of the step -> format and its seconds."""
-    return {choice.name: str(choice) for choice in kept_choices()}
 
 
 def _folder() -> Path:

@@ -13,7 +13,7 @@ import torch
 from medical_transfer.models.weight_files import write_tensors
 from medical_transfer.runtime.devices import move
 from medical_transfer.runtime.files import read_json, write_json
-from medical_transfer.training.module import MEND_NAN, MethodModule
+from medical_transfer.training.module import MEND_NAN, MethodModule, moving_tensors
 from medical_transfer.types import UserError
 
 NOWHERE = -1
@@ -51,6 +51,7 @@ class History(lightning.Callback):
 class KeepBest(lightning.Callback):
     """Keep the weights of the epoch that validation likes best, over all phases together; the first of equals.
 
+    What its phase leaves frozen is not among them: `training.fit` has it in the weights that the phase began with.
     Of a phase that converges only the last epoch competes.
     """
 
@@ -72,7 +73,7 @@ class KeepBest(lightning.Callback):
             )
         on_the_way = module.phase.converges and trainer.current_epoch + 1 < module.phase.epochs
         if not on_the_way and merit(selection, loss) > self.best:
-            write_tensors(module.network, self.weights)
+            write_tensors(module.network, self.weights, only=moving_tensors(module.network))
             facts = {"selection": selection, "val_loss": loss, "phase": module.phase.name}
             write_json(self.record, {**facts, "epoch": trainer.current_epoch})
 

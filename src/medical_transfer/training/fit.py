@@ -1,8 +1,9 @@
 """The one `fit`: it runs a method's phases one after the other, resumable at every epoch.
 
-On disk, in the folder of the run: `history.json`, `best.safetensors` + `best.json` (over all phases) and, per phase,
-the weights that it began with and Lightning's checkpoint of its last whole epoch. A killed run that is started again
-goes on from there and ends with the same numbers, since all randomness is derived from (seed, phase, epoch).
+On disk, in the folder of the run: `history.json`, `best.safetensors` + `best.json` (over all phases; what moved in its
+phase) and, per phase, the weights that it began with and Lightning's checkpoint of its last whole epoch. A killed run
+that is started again goes on from there and ends with the same numbers, since all randomness is derived from (seed,
+phase, epoch).
 """
 
 from __future__ import annotations
@@ -68,7 +69,6 @@ def fit(
         UserError: where the loss or a prediction is no number, or the validation score is undefined.
     """
     assert isinstance(method, torch.nn.Module)
-    best = folder / "best.safetensors"
     for phase in method.phases():
         done = folder / f"{phase.name}.done.json"
         if done.exists():
@@ -80,7 +80,7 @@ def fit(
             module = MethodModule(method, phase, data, seed=seed, number_format=number_format)
             run = (_run_compiled if number_format.compiled else _run)(module, training, folder)
         write_json(done, {"phase": phase.name, "format": str(run)})
-    method.to(memory_format=torch.contiguous_format).load_state_dict(load_file(best))
+    _load_best(method.to(memory_format=torch.contiguous_format), folder)
     return pd.DataFrame(read_json(folder / "history.json"))
 
 
@@ -88,13 +88,19 @@ def _begin(method: Method, phase: Phase, folder: Path) -> None:
     """Start a phase from the best weights of those before it; a killed one that is started again, from the same."""
     assert isinstance(method, torch.nn.Module)
     method.start(phase)
-    best, first = folder / "best.safetensors", folder / phase.name / "first.safetensors"
+    first = folder / phase.name / "first.safetensors"
     if first.exists():
         method.load_state_dict(load_file(first))
         return
-    if best.exists():
-        method.load_state_dict(load_file(best))
+    if (folder / "best.json").exists():
+        _load_best(method, folder)
     write_tensors(method, first)
+
+
+def _load_best(network: torch.nn.Module, folder: Path) -> None:
+    """Give a network the weights of the best epoch: those that its phase began with, and what moved since."""
+    began = folder / read_json(folder / "best.json")["phase"] / "first.safetensors"
+    network.load_state_dict({**load_file(began), **load_file(folder / "best.safetensors")})
 
 
 def _run_compiled(module: MethodModule, training: Training, folder: Path) -> NumberFormat:

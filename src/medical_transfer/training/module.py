@@ -6,7 +6,7 @@ in `losses` and `phases`, never in the loop.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import lightning
 import numpy as np
@@ -124,7 +124,30 @@ class MethodModule(lightning.LightningModule):
         selection = self.method.selection(logits_NC.double().numpy(), labels_N.numpy())
         self.log("selection", torch.tensor(selection, dtype=torch.float64), prog_bar=True)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what is frozen: an epoch on cached features may take less time than writing a whole trunk.
+
+        The frozen part is in the weights that the phase began with.
+        """
+        moving = moving_tensors(self.network)
+        state: dict[str, Tensor] = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {name: state[name] for name in state if name.partition(".")[2] in moving}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take what is frozen from the network, which is what the phase began with."""
+        checkpoint["state_dict"] = {**self.state_dict(), **checkpoint["state_dict"]}
+
     @property
     def progress(self) -> float:
         """Share of the phase's steps that are done, 0 to 1."""
         return min(self.global_step / (self.data.steps_per_epoch * self.phase.epochs), 1.0)
+
+
+def moving_tensors(network: nn.Module) -> set[str]:
+    """Names of parameters that learn, and of all buffers but those of modules that training leaves in eval mode."""
+    learning = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
+    still = [name for name, module in network.named_modules() if network.training and not module.training]
+    fixed = {
+        f"{name}.{buffer}" for name in still for buffer, _ in network.get_submodule(name).named_buffers(recurse=False)
+    }
+    return learning | {name for name, _ in network.named_buffers()} - fixed
