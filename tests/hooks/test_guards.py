@@ -15,7 +15,7 @@ from medical_transfer.types import UserError
 
 REFUSED = {
     "an unknown block": ({"trainin": {}}, "Unknown parameter 'trainin': known are .* Did you mean 'training'"),
-    "nothing like it": ({"xyzzy": 1}, "Unknown parameter 'xyzzy': known are .*study_finetuning\\.$"),
+    "nothing like it": ({"xyzzy": 1}, "Unknown parameter 'xyzzy': known are .*study_tuning\\.$"),
     "an unknown key": ({"training": {"epoch": 3}}, "Unknown parameter 'training.epoch'. Did you mean 'epochs'"),
     "an unknown key further in": (
         {"training": {"finetune": {"learning_rat": 1}}},

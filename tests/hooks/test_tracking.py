@@ -5,6 +5,7 @@ import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -155,6 +156,32 @@ def test_what_an_interrupted_run_left_open_is_closed_by_the_next() -> None:
     hook.run_id, hook.client = "1", record
     hook.before_pipeline_run({})
     assert record.calls == [("set_terminated", "KILLED")]
+
+
+def test_runs_of_trials_that_died_are_closed_with_their_study() -> None:
+    ended: list[tuple[str, str]] = []
+    asked: list[str] = []
+
+    def search_runs(_experiments: list[str], filter_string: str) -> list[Any]:
+        asked.append(filter_string)
+        return [SimpleNamespace(info=SimpleNamespace(run_id="trial"))]
+
+    client = SimpleNamespace(
+        set_terminated=lambda run_id, status: ended.append((run_id, status)),
+        get_run=lambda _: SimpleNamespace(info=SimpleNamespace(experiment_id="1")),
+        search_runs=search_runs,
+    )
+    hook = tracking.Tracking()
+    hook.run_id, hook.client = "study", client
+    assert hook.as_parent() == "study"
+    hook._close("FINISHED")
+    assert ended == [("study", "FINISHED"), ("trial", "KILLED")]
+    assert asked == ["tags.`mlflow.parentRunId` = 'study' and attributes.status = 'RUNNING'"]
+    ended.clear()
+    hook = tracking.Tracking()
+    hook.run_id, hook.client = "alone", client
+    hook._close("FINISHED")
+    assert ended == [("alone", "FINISHED")]
 
 
 def test_a_second_stop_while_a_run_is_closed_leaves_it_to_be_closed_at_exit() -> None:

@@ -60,6 +60,6 @@ class ThisSession:
                 runtime_params=dict(run_params["runtime_params"] or {}),
                 parameters=self.parameters,
                 run_root=in_project(str(self.parameters["run_root"])),
-                mlflow_run_id=self.tracking.run_id or "",
+                mlflow_run_id=self.tracking.as_parent(),
             )
             catalog.save(DATASET, facts)

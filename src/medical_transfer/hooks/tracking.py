@@ -46,6 +46,7 @@ class Tracking:
         self.parameters: dict[str, Any] = {}
         self.client: Any = None
         self.run_id: str | None = None
+        self.is_parent = False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -65,6 +66,7 @@ class Tracking:
             UserError: where the record cannot be written.
         """
         self._close("KILLED")  # what an interrupted run of this process has left open
+        self.is_parent = False
         if self.config is None or not self.config.enabled:
             return
         os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
@@ -113,18 +115,22 @@ class Tracking:
         stopped = isinstance(error.__cause__, SystemExit)  # training has said so in a sentence
         self._close("KILLED" if stopped else "FAILED")
 
+    def as_parent(self) -> str:
+        """The run's id for runs that belong to it; empty where runs are not recorded."""
+        self.is_parent = True
+        return self.run_id or ""
+
     def _close(self, status: str) -> None:
         if self.run_id is None:
             return
         with _warned(f"the end of run {self.run_id}, {status}, is"):
             self.client.set_terminated(self.run_id, status)
-            self._close_children(self.run_id)
+            if self.is_parent:
+                self._close_children(self.run_id)
         self.run_id = None  # only now: a second stop before it leaves the run to be closed at exit
 
     def _close_children(self, run_id: str) -> None:
         """Trials whose processes died with the study, or before it, could not close their runs themselves."""
-        if self.parameters["tracking"]["parent_run_id"]:  # a trial has none
-            return
         experiment = self.client.get_run(run_id).info.experiment_id
         open_ones = f"tags.`mlflow.parentRunId` = '{run_id}' and attributes.status = 'RUNNING'"
         for child in self.client.search_runs([experiment], filter_string=open_ones):

@@ -23,6 +23,9 @@ SHOWN_SETTINGS = 5
 EDGE = 0.05
 """So near to an end of its range, as a share of it, the best value may well lie beyond."""
 
+NO_SPREAD = 1e-9
+"""Differences that are equal but for rounding show nothing."""
+
 LIMITS = """\
 - The best of many settings looks better on validation than it is: its validation mean was picked for being high. Only
   the test images, which no trial of the search was handed, can say whether it is better.
@@ -82,7 +85,7 @@ def _verdict(difference: Interval, seeds: int) -> str:
     if seeds < LEAST_SEEDS:
         return f"{told}, with too few seeds ({seeds}) to say more ({LEAST_SEEDS} are needed)."
     told = f"{told} ({difference.low:+.3f} to {difference.high:+.3f}, paired over {seeds} seeds)"
-    if difference.low == difference.high:
+    if difference.high - difference.low < NO_SPREAD:
         return f"{told}, without any spread: no difference shown."
     if difference.low > 0:
         return f"{told}: it is shown to be better."
