@@ -114,9 +114,10 @@ def test_the_chapters_epochs_and_ours_take_turns_and_the_first_of_ours_does_not_
     turns = chapter.Turns(theirs, rounds=2)
     torch.use_deterministic_algorithms(mode=True)
     try:
-        for _ in range(3):
+        for ticks in (9, 2, 1):
             turns.epoch_begins()
-            turns.training_ends()
+            for _ in range(ticks):
+                turns.training_ends()
         with pytest.raises(chapter.Enough):
             turns.epoch_begins()
         assert torch.are_deterministic_algorithms_enabled()
@@ -124,11 +125,11 @@ def test_the_chapters_epochs_and_ours_take_turns_and_the_first_of_ours_does_not_
         torch.use_deterministic_algorithms(mode=False)
     assert said == ["warm-up", "epoch", "epoch"]
     assert len(turns.ours) == 3
-    # the clock ticks at: epoch begins, start, training ends, epoch begins ...: 1 tick of training, 2 of the epoch
-    assert [ours for _, ours in turns.pairs] == [chapter.Epoch(1.0, 2.0)] * 2
-    assert chapter.ratios(pd.DataFrame([chapter._round("x@1", "frozen", pair, 8) for pair in turns.pairs]))[
-        0
-    ].rounds == [5.0, 5.0]
+    # the clock ticks at the start of our epoch, at each end of its training and at its own end
+    ours = [chapter.Epoch(2.0, 3.0), chapter.Epoch(1.0, 2.0)]
+    assert [pair[1] for pair in turns.pairs] == ours
+    rows = pd.DataFrame([chapter._round("x@1", "frozen", pair, 8) for pair in turns.pairs])
+    assert chapter.ratios(rows)[0].rounds == pytest.approx([10 / 3, 5.0])
 
 
 def test_the_bare_steps_have_their_turn_between_ours(script: Script) -> None:
