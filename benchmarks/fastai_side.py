@@ -85,6 +85,7 @@ def watch(epochs: list[dict[str, float]]) -> vision.Callback:
             seconds = time.perf_counter() - self.started
             losses = {"train_loss": float(train_loss), "val_loss": float(val_loss)}
             epochs.append({"seconds": round(seconds, 2), "val_auroc": float(val_auroc), **losses})
+            print(epochs[-1], flush=True)
 
     return Watch()
 
