@@ -307,10 +307,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", choices=SIZES_PX, default=["resnet50", "efficientnet_lite0"])
     parser.add_argument("--learns", nargs="+", choices=LEARNS, default=list(LEARNS))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--frozen-images", type=int, default=256, help="where the trunk is frozen; --images elsewhere")
-    add_pictures(parser, images=96)
+    add_pictures(parser, images=128)
     add_out(parser)
     return parser.parse_args()
 

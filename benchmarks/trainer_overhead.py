@@ -43,6 +43,7 @@ from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.runtime.devices import NumberFormat, device
 from medical_transfer.training.data import PhaseData, in_format
+from medical_transfer.training.depthwise import slow_depthwise_in_fp32
 
 GOAL = 1.05
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -69,13 +70,14 @@ class BareLoop:
         self.plain = PhaseData.as_float(batch.inputs)
         self.inputs: Tensor = in_format(self.plain, number_format)
         self.labels_N, self.policy = batch.labels_N, POLICIES[data.policy]
-        self.low_precision = number_format.precision == "bf16"
+        self.number_format, self.low_precision = number_format, number_format.precision == "bf16"
         self.optimizer = torch.optim.AdamW(list(phase.groups))
         self.generator = torch.Generator().manual_seed(0)
 
     def step(self) -> None:
         self.optimizer.zero_grad()
-        with torch.autocast(self.inputs.device.type, dtype=torch.bfloat16, enabled=self.low_precision):
+        arithmetic = slow_depthwise_in_fp32(self.network, self.number_format)  # that of ours: a format like any other
+        with arithmetic, torch.autocast(self.inputs.device.type, torch.bfloat16, enabled=self.low_precision):
             loss = functional.cross_entropy(self.network(self.inputs), self.labels_N)
         loss.backward()
         self.optimizer.step()

@@ -33,6 +33,7 @@ from medical_transfer.training.callbacks import History, KeepBest, StopEarly, St
 from medical_transfer.training.checkpoint_io import WholeFiles
 from medical_transfer.training.compiling import compile_error, compiled, tell_failed
 from medical_transfer.training.data import PhaseData
+from medical_transfer.training.depthwise import slow_depthwise_in_fp32
 from medical_transfer.training.module import Method, MethodModule
 from medical_transfer.training.number_format import number_format_of
 from medical_transfer.types import UserError
@@ -131,7 +132,7 @@ def _run(module: MethodModule, training: Training, folder: Path) -> NumberFormat
     # set both ways: an earlier phase may have left the other format, a run that was killed in between would not
     memory_format = torch.channels_last if number_format.channels_last else torch.contiguous_format
     module.network.to(memory_format=memory_format).train()
-    with _quiet_lightning(), _deterministic():
+    with _quiet_lightning(), _deterministic(), slow_depthwise_in_fp32(module.network, number_format):
         trainer = _trainer(module, training, folder)
         with _explain_stop(phase):
             trainer.fit(module, ckpt_path=last if last.exists() else None, weights_only=True)

@@ -15,6 +15,7 @@ from medical_transfer.methods.contract import Phase
 from medical_transfer.runtime.devices import DEFAULT, NumberFormat, compiling_pays, device, fastest_format
 from medical_transfer.training.compiling import compile_error, compile_trunks, tell_failed
 from medical_transfer.training.data import PhaseData, in_format
+from medical_transfer.training.depthwise import slow_depthwise_in_fp32
 from medical_transfer.training.module import Method
 
 
@@ -77,6 +78,9 @@ def _prepared(method: Method, batch: Batch, number_format: NumberFormat) -> tupl
 
 def _one_step(method: Method, batch: Batch, number_format: NumberFormat) -> None:
     """Forward and backward of one batch."""
-    with torch.autocast(batch.inputs.device.type, dtype=torch.bfloat16, enabled=number_format.precision == "bf16"):
-        terms = method.losses(batch, 0.0)
-    terms.total.backward()  # type: ignore[no-untyped-call]
+    assert isinstance(method, torch.nn.Module)
+    autocast = torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=number_format.precision == "bf16")
+    with slow_depthwise_in_fp32(method, number_format):
+        with autocast:
+            terms = method.losses(batch, 0.0)
+        terms.total.backward()  # type: ignore[no-untyped-call]
