@@ -77,12 +77,16 @@ def test_the_same_numbers_and_a_killed_trial_is_named_and_gone_on_with(mini_set:
     assert (trials / second / "complete.json").stat().st_mtime_ns == mark, "what is finished is not repeated"
 
 
-def test_a_search_on_ray_counts_what_it_finds_finished(mini_set: Path, tmp_path: Path) -> None:
+def test_a_search_on_ray_counts_what_it_finds_finished(
+    mini_set: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     rate = "training.finetune.head_learning_rate"
     space = {rate: {"low": 1e-3, "high": 3e-2}, "training.finetune.learning_rate": None, "model.freeze": None}
     study = {"space": space, "trials": 2, "seeds": [0]}
     given = parameters(mini_set, model={"freeze": "all"}, study_tuning=study, studies=RAY)
     run(tmp_path, given, "study_tuning")
+    console = "".join(capfd.readouterr()).splitlines()
+    assert [line for line in console if "Study tuning" not in line and " INFO    tuning  " not in line] == []
     found = table(tmp_path, "tuning")
     judged = found[found["metric"] == "val_auroc"]
     assert judged["method"].tolist() == ["default", "tried"]

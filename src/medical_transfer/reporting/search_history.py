@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from medical_transfer.reporting.style import PALETTE, headline, key, name_axes, new_figure, note, plain, tick_names
+from medical_transfer.reporting.style import (
+    PALETTE,
+    headline,
+    key_below,
+    name_axes,
+    new_figure,
+    note,
+    plain,
+    tick_names,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +50,8 @@ def search_figure(
         name_axes(axis, y=quality)
     for axis in others[len(parameters) :]:
         axis.set_visible(False)
+    if not settings.empty:
+        key_below(figure)
     return figure
 
 
@@ -55,7 +66,6 @@ def _draw_history(axis: Axes, settings: pd.DataFrame, quality: str) -> None:
     axis.step(numbers_S, np.maximum.accumulate(means_S), where="post", color=BEST, label="best so far")
     _dots(axis, numbers_S, means_S, own_S, names=("tried", "of the configuration"))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    key(axis, loc="lower right")
 
 
 def _draw_parameter(axis: Axes, settings: pd.DataFrame, name: str, *, logarithmic: bool) -> None:

@@ -33,6 +33,7 @@ STORE_BYTES = 200 * 2**20
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial that asked for no GPU sees none
+    "RAY_AIR_NEW_OUTPUT": "0",  # of Tune, whose newer one is not silent when told to be
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # it would go on as if nothing had been asked
@@ -67,6 +68,7 @@ def ray_started(studies: Studies) -> Iterator[Any]:
     except ImportError as error:
         raise needs_extra("studies.executor=ray (in_process does not)", "ray") from error
     if ray.is_initialized():
+        _check_room(ray, studies)
         yield ray
         return
     try:
@@ -106,10 +108,15 @@ def trials_on_ray(
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_in_worker)
         given = {seed: ray.put(dict(each)) for seed, each in handed.items()}
         running = {task.remote(place, key, trial, given[trial.seed], cpus): key for key, trial in waiting.items()}
-        while running:
-            (ended, *_), _ = ray.wait(list(running))
-            key = running.pop(ended)
-            tell(*_outcome(ray, ended, key, waiting[key]))
+        try:
+            while running:
+                (ended, *_), _ = ray.wait(list(running))
+                key = running.pop(ended)
+                tell(*_outcome(ray, ended, key, waiting[key]))
+        finally:
+            with _undisturbed():
+                for each in running:  # none, unless the study ends early
+                    ray.cancel(each, force=True)
 
 
 def run_in_worker(

@@ -83,9 +83,10 @@ class Tried:
 
 def sampler(study: StudyTuning, drawn_before: int = 0) -> Any:
     """The sampler of a study; one that goes on without its own memory must not draw the same again."""
-    from optuna.samplers import TPESampler  # noqa: PLC0415 - an extra
+    import optuna  # noqa: PLC0415 - an extra
 
-    return TPESampler(seed=study.sampler_seed + drawn_before, n_startup_trials=study.random_trials)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.samplers.TPESampler(seed=study.sampler_seed + drawn_before, n_startup_trials=study.random_trials)
 
 
 def search_in_process(search: Search, own: Known) -> Iterator[Outcomes]:
@@ -100,7 +101,6 @@ def search_in_process(search: Search, own: Known) -> Iterator[Outcomes]:
     """
     import optuna  # noqa: PLC0415 - an extra
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, study = search.study.space, optuna.create_study(direction="maximize", sampler=sampler(search.study))
     words = distributions(space)
     if own.judged is not None and is_inside(own.setting, space):
