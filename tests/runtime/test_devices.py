@@ -16,10 +16,13 @@ class FakeClock:
 
     def __init__(self, seconds: dict[NumberFormat, float], first: float = 1.0) -> None:
         self.seconds, self.first, self.now = seconds, first, 0.0
+        self.disturbed: dict[NumberFormat, tuple[int, ...]] = {}
         self.steps: list[NumberFormat] = []
 
     def step(self, number_format: NumberFormat) -> None:
         factor = 1.0 if number_format in self.steps else self.first
+        if self.steps.count(number_format) in self.disturbed.get(number_format, ()):
+            factor = 7.0
         self.steps.append(number_format)
         self.now += self.seconds[number_format] * factor
 
@@ -62,6 +65,14 @@ def test_a_slow_first_step_does_not_count(choose):
     chosen, clock = choose((1.0, 2.0, 0.5), first=3.0)
     assert chosen == BF16
     assert [clock.steps.count(candidate) for candidate in CANDIDATES] == [4, 4, 4]
+
+
+def test_what_else_the_machine_does_in_two_of_three_steps_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "_folder", lambda: tmp_path)
+    clock = FakeClock({LAST: 1.0, FIRST: 2.0, BF16: 0.5})
+    clock.disturbed = {BF16: (1, 3)}
+    monkeypatch.setattr(devices.time, "perf_counter", clock.perf_counter)
+    assert fastest_format(clock.step, name="net") == BF16
 
 
 def test_a_hopeless_format_is_tried_once(choose):

@@ -160,15 +160,15 @@ def _read_kept(store: Path) -> dict[str, Any] | None:
 def _seconds(
     step: Callable[[NumberFormat], None], candidate: NumberFormat, limit_s: float = math.inf, repeats: int = 3
 ) -> float:
-    """Median seconds of a step after one to warm up; a first step slower than `limit_s` is not repeated.
+    """Least seconds of a step after one to warm up; a first step slower than `limit_s` is not repeated.
 
-    Infinite where the device's memory is too small.
+    What else the machine does can only lengthen a step. Infinite where the device's memory is too small.
     """
     try:
         first = _timed(step, candidate)
         if first > limit_s:
             return first
-        return sorted(_timed(step, candidate) for _ in range(repeats))[repeats // 2]
+        return min(_timed(step, candidate) for _ in range(repeats))
     except torch.OutOfMemoryError:
         logger.info("A step in %s does not fit into the memory of the device", candidate)
         torch.cuda.empty_cache()
