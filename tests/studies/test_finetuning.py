@@ -17,7 +17,6 @@ from medical_transfer.studies.finetuning import (
     check_sizes,
     grid,
     parameters_of,
-    shared_parameters,
     what_may_learn,
 )
 from medical_transfer.types import UserError
@@ -79,15 +78,6 @@ def test_the_grid_has_each_cell_once_and_fewer_seeds_where_everything_learns():
     assert trials[-1].parameters["training"]["per_class"] is None
     assert [each.seed for each in trials] == sorted(each.seed for each in trials)
     assert set(NAMES) == set(STRATEGIES)
-
-
-def test_source_and_size_are_the_studys_or_the_runs():
-    judged = {"evaluation": {"predict_training": False}}
-    assert shared_parameters(StudyFinetuning()) == judged | {
-        "images": {"size": 128},
-        "transferability": {"sources": ["efficientnet_lite0"], "chosen": "efficientnet_lite0"},
-    }
-    assert shared_parameters(StudyFinetuning(source=None, image_size=None)) == judged
 
 
 def test_a_graph_may_be_the_source_where_only_heads_learn():

@@ -11,7 +11,7 @@ import pytest
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.studies.settings import as_text
 from medical_transfer.studies.table import COLUMNS
-from medical_transfer.studies.tuning import best_of, draw, settings_of, shared_parameters, what_may_learn
+from medical_transfer.studies.tuning import best_of, draw, settings_of, what_may_learn
 from medical_transfer.studies.tuning_summary import summary
 
 RATE, FREEZE = "training.finetune.learning_rate", "model.freeze"
@@ -129,9 +129,6 @@ def test_the_figure_has_a_panel_for_each_parameter():
     draw(results({}).iloc[:0], STUDY)
 
 
-def test_source_and_size_are_the_studys_or_the_runs_and_a_graph_is_chosen_only_for_heads():
-    judged = {"evaluation": {"predict_training": False}}
-    assert shared_parameters(StudyTuning(source=None, image_size=None)) == judged
-    assert shared_parameters(StudyTuning())["images"] == {"size": 128}
+def test_a_source_that_is_only_a_graph_is_chosen_only_for_heads():
     assert what_may_learn(STUDY) == {"model": {"freeze": "partial"}}
     assert what_may_learn(StudyTuning(space={RATE: {"low": 1e-5, "high": 1e-3}})) == {}

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Pipeline
 
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_finetuning import Size, Strategy, StudyFinetuning
-from medical_transfer.hooks.this_session import DATASET, SessionFacts
+from medical_transfer.hooks.this_session import SessionFacts
+from medical_transfer.studies.pipeline import one_source, study_pipeline
 from medical_transfer.studies.trials import Trial
 from medical_transfer.types import Figure, UserError
 
@@ -47,7 +48,7 @@ def run(
     from medical_transfer.studies.runner import prepare, run_trials  # noqa: PLC0415
     from medical_transfer.studies.table import results_table  # noqa: PLC0415
 
-    place = Place(NAME, this_session, folders, shared_parameters(study_finetuning))
+    place = Place(NAME, this_session, folders, one_source(study_finetuning.source, study_finetuning.image_size))
     trials = grid(study_finetuning)
     choosing = replace(place, parameters=place.parameters | what_may_learn(study_finetuning))
     handed = prepare(choosing, [trial.seed for trial in trials])
@@ -84,19 +85,7 @@ def conclude(
 
 def create_pipeline() -> Pipeline:
     """Images -> table, figure and summary of the study."""
-    results, failures = f"{NAME}_study_results", f"{NAME}_study_failures"
-    study = f"params:study_{NAME}"
-    return Pipeline(
-        [
-            node(run, [study, "params:folders", DATASET], [results, failures], name="run_finetuning_trials"),
-            node(draw, [results, study], f"{NAME}_study_curves", name="draw_learning_curves"),
-            node(
-                conclude, [results, failures, study, DATASET], f"{NAME}_study_summary", name="conclude_finetuning_study"
-            ),
-        ],
-        namespace=f"study_{NAME}",
-        prefix_datasets_with_namespace=False,
-    )
+    return study_pipeline(NAME, run=run, draw=draw, conclude=conclude, figure="curves")
 
 
 def grid(study: StudyFinetuning) -> list[Trial]:
@@ -114,16 +103,6 @@ def grid(study: StudyFinetuning) -> list[Trial]:
 def setting_of(size: Size) -> str:
     """A training size as it stands in the table."""
     return str(size)
-
-
-def shared_parameters(study: StudyFinetuning) -> dict[str, Any]:
-    """What holds in all trials, over the parameters of the run."""
-    found: dict[str, Any] = {"evaluation": {"predict_training": False}}
-    if study.image_size is not None:
-        found["images"] = {"size": study.image_size}
-    if study.source is not None:
-        found["transferability"] = {"sources": [study.source], "chosen": study.source}
-    return found
 
 
 def what_may_learn(study: StudyFinetuning) -> dict[str, Any]:

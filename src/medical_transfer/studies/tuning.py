@@ -13,12 +13,13 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from kedro.pipeline import Pipeline, node
+from kedro.pipeline import Pipeline
 from matplotlib.figure import Figure
 
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_tuning import StudyTuning
-from medical_transfer.hooks.this_session import DATASET, SessionFacts
+from medical_transfer.hooks.this_session import SessionFacts
+from medical_transfer.studies.pipeline import one_source, study_pipeline
 from medical_transfer.studies.trials import Done, Failure, Trial
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run(
     from medical_transfer.studies.table import results_table  # noqa: PLC0415
 
     check_library()
-    place = Place(NAME, this_session, folders, shared_parameters(study_tuning))
+    place = Place(NAME, this_session, folders, one_source(study_tuning.source, study_tuning.image_size))
     studies = how_studies_run(place)
     with ExitStack() as until_the_end:
         handed = images_of(place, study_tuning)
@@ -87,17 +88,7 @@ def conclude(
 
 def create_pipeline() -> Pipeline:
     """Images -> table, figure and summary of the study."""
-    results, failures = f"{NAME}_study_results", f"{NAME}_study_failures"
-    study = f"params:study_{NAME}"
-    return Pipeline(
-        [
-            node(run, [study, "params:folders", DATASET], [results, failures], name="search_and_test"),
-            node(draw, [results, study], f"{NAME}_study_search", name="draw_search"),
-            node(conclude, [results, failures, study, DATASET], f"{NAME}_study_summary", name="conclude_search"),
-        ],
-        namespace=f"study_{NAME}",
-        prefix_datasets_with_namespace=False,
-    )
+    return study_pipeline(NAME, run=run, draw=draw, conclude=conclude, figure="search")
 
 
 def check_library() -> None:
@@ -110,16 +101,6 @@ def check_library() -> None:
 
     if find_spec("optuna") is None:
         raise needs_extra(f"study_{NAME}", "optuna")
-
-
-def shared_parameters(study: StudyTuning) -> dict[str, Any]:
-    """What holds in all trials, over the parameters of the run."""
-    found: dict[str, Any] = {"evaluation": {"predict_training": False}}
-    if study.image_size is not None:
-        found["images"] = {"size": study.image_size}
-    if study.source is not None:
-        found["transferability"] = {"sources": [study.source], "chosen": study.source}
-    return found
 
 
 def what_may_learn(study: StudyTuning) -> dict[str, Any]:
