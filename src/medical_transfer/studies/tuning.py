@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from kedro.pipeline import Pipeline
-from matplotlib.figure import Figure
 
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.studies.pipeline import one_source, study_pipeline
 from medical_transfer.studies.trials import Done, Failure, Trial
+from medical_transfer.types import Figure
 
 if TYPE_CHECKING:
     from medical_transfer.studies.place import Place
