@@ -79,7 +79,7 @@ def test_one_row_per_trial_and_metric(whole: Path) -> None:
 
 
 def test_a_trial_is_the_main_job_under_its_parameters(whole: Path, mini_set: Path, tmp_path: Path) -> None:
-    """Written out by hand: 6 steps in 2 rounds, the whole network at one rate of 1e-3, 8 images of each class, seed 1."""
+    """By hand: 6 steps in 2 rounds, the whole network at one rate of 1e-3, 8 images of each class, seed 1."""
     finetune = {"head_first": False, "multiplier": 1.0, "learning_rate": 1e-3}
     steps = {"per_class": 8, "batch_size": 16, "steps_per_epoch": 3}
     training = {**steps, "epochs": 2, "patience": 2, "finetune": finetune}
