@@ -40,8 +40,10 @@ bench: .venv/installed
 
 bench-long: bench
 	$(BIN)/python benchmarks/main_job.py --out $(BENCH)
+	$(BIN)/python benchmarks/main_job.py --upright --out $(BENCH)
+	$(BIN)/python benchmarks/cached_cut.py --out $(BENCH)
 	$(BIN)/python benchmarks/memory.py --images 10000 100000 --out $(BENCH)
-	if [ -f benchmarks/fastai_peer.py ]; then $(BIN)/python benchmarks/fastai_peer.py --out $(BENCH); fi
+	$(BIN)/python benchmarks/fastai_peer.py --out $(BENCH)
 	$(BIN)/python benchmarks/report.py $(BENCH)
 
 # requirements.lock holds hashes and no index, so pip takes the files from whatever registry it is set to. It is complete,

@@ -21,11 +21,13 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from report import Ratio, add_out, publish
 
 from medical_transfer.metrics.classification import auroc
 from medical_transfer.metrics.intervals import bootstrap_counts, intervals, strata
@@ -53,12 +55,10 @@ def main() -> None:
                 run_arm(arm, roots[arm], seed, arguments)
             rows.append({"seed": seed, **compare(roots, seed)})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-    told = summary(rows)
-    print(table(rows).to_string(index=False))
-    print("\n".join(sentences(told)))
-    if arguments.out:
-        settings = {name: value for name, value in vars(arguments).items() if name not in ("out", "child")}
-        write_json(arguments.out, {"settings": settings, "seeds": rows, "summary": told})
+    times = [
+        Ratio(f"{what}: seconds from images / from the cache", found) for what, found in times_as_long(rows).items()
+    ]
+    publish("cached_cut", table(rows).set_index("seed"), arguments=arguments, ratios=times, notes=sentences(rows))
 
 
 def run_arm(arm: str, root: Path, seed: int, arguments: argparse.Namespace) -> None:
@@ -145,20 +145,18 @@ def costs(root: Path) -> dict[str, Any]:
     }
 
 
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over the seeds: differences with Student's interval, and how many times as long the images take."""
-    phases = rows[0]["cached"]["seconds_per_epoch"]
-    ratios = {
-        f"epoch of {phase}": _ratio(rows, lambda costs, phase=phase: costs["seconds_per_epoch"][phase])
-        for phase in phases
-    }
-    ratios["training stage"] = _ratio(rows, lambda costs: costs["training_seconds"])
-    differences = {split: _ends(t_interval([row[split]["difference"]["estimate"] for row in rows])) for split in SPLITS}
-    return {"difference": differences, "times_as_long_from_images": ratios, "seeds": len(rows)}
+def times_as_long(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """For each seed how many times the seconds of the cached arm the other one took."""
+
+    def times(of: Callable[[dict[str, Any]], float]) -> list[float]:
+        return [of(row["images"]) / of(row["cached"]) for row in rows]
+
+    phases = {f"epoch of {name}": times(lambda c, name=name: c["seconds_per_epoch"][name]) for name in _phases(rows)}
+    return {**phases, "training stage": times(lambda costs: costs["training_seconds"])}
 
 
-def _ratio(rows: list[dict[str, Any]], of: Any) -> float:
-    return float(np.median([of(row["images"]) / of(row["cached"]) for row in rows]))
+def _phases(rows: list[dict[str, Any]]) -> list[str]:
+    return list(rows[0]["cached"]["seconds_per_epoch"])
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -177,20 +175,19 @@ def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def sentences(told: dict[str, Any]) -> list[str]:
-    """The summary in words."""
+def sentences(rows: list[dict[str, Any]]) -> list[str]:
+    """Of each split the mean difference over the seeds with Student's interval, in words."""
     said = []
-    for split, ends in told["difference"].items():
-        excludes = ends["low"] > 0 or ends["high"] < 0
-        shown = "a difference is shown" if excludes else "no difference is shown"
-        if told["seeds"] < 2:
+    for split in SPLITS:
+        mean = t_interval([row[split]["difference"]["estimate"] for row in rows])
+        shown = "a difference is shown" if mean.low > 0 or mean.high < 0 else "no difference is shown"
+        if len(rows) < 2:
             shown = "one seed has no interval"
         said.append(
-            f"{split} AUROC, cached - images, mean of {told['seeds']} seeds: {ends['estimate']:+.4f} "
-            f"(95 % {ends['low']:+.4f} to {ends['high']:+.4f}): {shown}."
+            f"{split} AUROC, cached - images, mean of {len(rows)} seeds: {mean.estimate:+.4f} "
+            f"(95 % {mean.low:+.4f} to {mean.high:+.4f}): {shown}."
         )
-    times = ", ".join(f"{name} {ratio:.1f}" for name, ratio in told["times_as_long_from_images"].items())
-    return [*said, f"Times as long from images as from the cache (median): {times}."]
+    return said
 
 
 def _ends(found: Interval) -> dict[str, float]:
@@ -210,7 +207,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--number-format", choices=("auto", "fp32", "bf16"), default="fp32", help="the same for both")
     parser.add_argument("--source", default="efficientnet_lite0")
-    parser.add_argument("--out", type=Path, help="write everything as JSON to this file")
+    add_out(parser)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -52,8 +52,12 @@ def main() -> None:
         print(json.dumps(rows[-1]), flush=True)
         shutil.rmtree(root / "04_feature")
     table = pd.DataFrame(rows).set_index("seed")
-    table.loc["mean"] = table.mean()
-    publish("main_job", table.round(4), arguments=arguments)
+    mean = table.mean().to_frame("mean").T
+    publish(
+        "main_job_upright" if arguments.upright else "main_job",
+        pd.concat([table, mean]).round(4).rename_axis("seed"),
+        arguments=arguments,
+    )
     shutil.rmtree(root)
 
 
