@@ -13,12 +13,12 @@ from medical_transfer.config.study_finetuning import Strategy, StudyFinetuning
 from medical_transfer.config.training import Training
 from medical_transfer.methods.finetune import FineTune
 from medical_transfer.studies.finetuning import (
-    NAMES,
     check_sizes,
     grid,
     parameters_of,
     what_may_learn,
 )
+from medical_transfer.studies.finetuning_names import NAMES
 from medical_transfer.types import UserError
 
 STRATEGIES = get_args(Strategy)

@@ -10,8 +10,9 @@ import pytest
 
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.studies.settings import as_text
+from medical_transfer.studies.settings_tried import best_of, settings_of
 from medical_transfer.studies.table import COLUMNS
-from medical_transfer.studies.tuning import best_of, draw, settings_of, what_may_learn
+from medical_transfer.studies.tuning import draw, what_may_learn
 from medical_transfer.studies.tuning_summary import summary
 
 RATE, FREEZE = "training.finetune.learning_rate", "model.freeze"

@@ -15,20 +15,11 @@ from kedro.pipeline import Pipeline
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_finetuning import Size, Strategy, StudyFinetuning
 from medical_transfer.hooks.this_session import SessionFacts
+from medical_transfer.studies.finetuning_names import METRIC, NAME, NAMES, setting_of
 from medical_transfer.studies.pipeline import one_source, study_pipeline
 from medical_transfer.studies.trials import Trial
 from medical_transfer.types import Figure, UserError
 
-NAME = "finetuning"
-METRIC = "auroc"
-NAMES: dict[str, str] = {
-    "all_frozen": "all frozen (head only)",
-    "partial": "partial (last stages)",
-    "discriminative": "discriminative rates",
-    "full": "full, one rate",
-    "lp_ft": "LP-FT (head, then full)",
-}
-"""Strategies as people call them."""
 FROM_CACHE = ("all_frozen", "partial")
 """Strategies that learn from cached activations."""
 
@@ -98,11 +89,6 @@ def grid(study: StudyFinetuning) -> list[Trial]:
         for strategy in study.strategies
         if seed in (study.seeds if strategy in FROM_CACHE else study.seeds_whole)
     ]
-
-
-def setting_of(size: Size) -> str:
-    """A training size as it stands in the table."""
-    return str(size)
 
 
 def what_may_learn(study: StudyFinetuning) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.training import Training
 from medical_transfer.studies.command import command
 from medical_transfer.studies.conclusion import LEAST_SEEDS, Choice, Comparison, averages, choose
-from medical_transfer.studies.finetuning import METRIC, NAME, NAMES, setting_of
+from medical_transfer.studies.finetuning_names import METRIC, NAME, NAMES, setting_of
 from medical_transfer.studies.main_job import COUNTED
 from medical_transfer.studies.table import values_of
 from medical_transfer.studies.time_left import in_words

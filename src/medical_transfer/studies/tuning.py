@@ -19,6 +19,7 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.studies.pipeline import one_source, study_pipeline
+from medical_transfer.studies.settings_tried import CHOSEN, OWN, best_of, settings_of
 from medical_transfer.studies.trials import Done, Failure, Trial
 from medical_transfer.types import Figure
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from medical_transfer.studies.settings import Setting
 
 NAME = "tuning"
-OWN, CHOSEN = "default", "chosen"
-"""Methods in the table beside the settings that were `tried`: the configuration's own, and the best one at the end."""
 
 
 def run(
@@ -122,19 +121,6 @@ def images_of(place: Place, study: StudyTuning) -> dict[int, dict[str, Any]]:
     manifest = handed["manifest"]
     divided = {seed: manifest if given else other_validation(manifest, seed) for seed in others}
     return {first: handed, **{seed: {**handed, "manifest": each} for seed, each in divided.items()}}
-
-
-def settings_of(results: pd.DataFrame, study: StudyTuning) -> pd.DataFrame:
-    """Settings that have the validation metric under all seeds, in the order tried: `method, setting, mean`."""
-    name = f"val_{study.metric}"
-    mine = results[(results["metric"] == name) & results["value"].notna()]
-    found = mine.groupby(["method", "setting"], sort=False)["value"].agg(["mean", "count"]).reset_index()
-    return found[found["count"] == len(study.seeds)][["method", "setting", "mean"]].reset_index(drop=True)
-
-
-def best_of(settings: pd.DataFrame) -> str | None:
-    """The setting of the highest mean, the earliest of several; None where no setting ended well."""
-    return None if settings.empty else str(settings["setting"].iloc[int(settings["mean"].argmax())])
 
 
 def trials_of(method: str, setting: Setting, seeds: Sequence[int]) -> list[Trial]:

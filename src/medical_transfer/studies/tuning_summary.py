@@ -14,9 +14,9 @@ from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.reporting.units import metric_name
 from medical_transfer.studies.conclusion import LEAST_SEEDS, paired_difference, t_interval
 from medical_transfer.studies.settings import from_text, nested, own_setting
+from medical_transfer.studies.settings_tried import CHOSEN, OWN, best_of, settings_of
 from medical_transfer.studies.table import FAILED, values_of
 from medical_transfer.studies.time_left import in_words
-from medical_transfer.studies.tuning import CHOSEN, OWN, best_of, settings_of
 from medical_transfer.types import Interval
 
 SHOWN_SETTINGS = 5
