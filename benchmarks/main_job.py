@@ -55,7 +55,7 @@ def main() -> None:
     mean = table.mean().to_frame("mean").T
     publish(
         "main_job_upright" if arguments.upright else "main_job",
-        pd.concat([table, mean]).round(4).rename_axis("seed"),
+        pd.concat([table, mean]).rename_axis("seed"),
         arguments=arguments,
     )
     shutil.rmtree(root)
