@@ -28,14 +28,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from report import Ratio, add_out, publish
+from session import run_stages
 
 from medical_transfer.metrics.classification import auroc
 from medical_transfer.metrics.intervals import bootstrap_counts, intervals, strata
 from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.studies.conclusion import t_interval
 from medical_transfer.types import Interval
 
-PROJECT = Path(__file__).parents[1]
 ARMS = ("cached", "images")
 SPLITS = ("val", "test")
 RESAMPLES = 2000
@@ -45,7 +46,7 @@ STAGES = ("ingestion", "split", "transferability", "model_building", "training",
 def main() -> None:
     arguments = _arguments()
     if arguments.child:
-        run_stages(read_json(arguments.child))
+        run_stages(read_json(arguments.child), STAGES)
         return
     rows = []
     with tempfile.TemporaryDirectory(prefix="cached_cut_") as scratch:
@@ -92,15 +93,6 @@ def parameters(arm: str, root: Path, seed: int, arguments: argparse.Namespace) -
         },
         "evaluation": {"predict_training": False},
     }
-
-
-def run_stages(asked: dict[str, Any]) -> None:
-    from kedro.framework.session import KedroSession  # noqa: PLC0415 - only the child needs it
-    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
-
-    bootstrap_project(PROJECT)
-    with KedroSession.create(PROJECT, env="test", runtime_params=asked) as session:  # nothing is recorded in MLflow
-        session.run(pipeline_names=list(STAGES))
 
 
 def compare(roots: dict[str, Path], seed: int) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pictures import PACKAGES
 from report import Ratio, add_out, publish
 
 from medical_transfer.config.backbones import Backbones
@@ -48,7 +49,6 @@ from medical_transfer.types import SPLITS
 ABSENT = "fastai is not installed, so nothing was compared: docs/peers.md says how to install it beside this package."
 SIDE = Path(__file__).with_name("fastai_side.py")
 SOURCE = "efficientnet_lite0"
-PACKAGES = PROJECT / "data/01_raw/packages"
 AFTER_TRAINING = ("evaluation", "reporting")
 RESAMPLES = 2000
 SIDES = {"ours": "p", "fastai": "fastai", "fastai, its tta": "tta"}

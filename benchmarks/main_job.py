@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pictures import PACKAGES
 from report import add_out, publish
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
@@ -34,8 +35,8 @@ from medical_transfer.datasets.image_cache import ImageCacheDataset
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.features import write_features
 from medical_transfer.runtime.files import read_json
+from medical_transfer.runtime.provenance import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 TRUNKS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
 
@@ -86,7 +87,7 @@ def trunk_features(run_root: Path) -> dict[str, np.ndarray]:
             pixels_NSS3=cache.pixels_NSS3,
             slots_n=slots,
             backbones=Backbones(),
-            packages_folder=PROJECT / "data/01_raw/packages",
+            packages_folder=PACKAGES,
             folder=folder,
         )
         found[name] = np.load(folder / "features.npy")

@@ -32,10 +32,12 @@ from typing import Any
 import pandas as pd
 from pictures import write_images
 from report import Ratio, add_out, publish
+from session import run_stages
 
 from medical_transfer.pipeline_registry import STAGES
+from medical_transfer.runtime.files import read_json
+from medical_transfer.runtime.provenance import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 SAMPLE_S = 0.02
 GOAL_COUNTS, GOAL = (10_000, 100_000), 1.1
 FINISHED = re.compile(r"INFO +(\w+) +(\w+) +[\d.]+ s, memory")
@@ -45,7 +47,8 @@ FINISHED = re.compile(r"INFO +(\w+) +(\w+) +[\d.]+ s, memory")
 def main() -> None:
     arguments = _arguments()
     if arguments.child:
-        run_main_job(json.loads(arguments.child.read_text(encoding="utf-8")))
+        here = [name for name in STAGES if not name.startswith("target_")]  # a second site has nodes of the same names
+        run_stages(read_json(arguments.child), here)
         return
     with tempfile.TemporaryDirectory(prefix="memory_") as scratch:
         weights = write_untrained_network(Path(scratch))
@@ -164,16 +167,6 @@ def parameters(folder: Path, weights: Path) -> dict[str, Any]:
         "training": {"batch_size": 256, "finetune": {"head_epochs": 1}},
         "evaluation": {"resamples": 2000},
     }
-
-
-def run_main_job(asked: dict[str, Any]) -> None:
-    from kedro.framework.session import KedroSession  # noqa: PLC0415 - the child and the parent need one library each
-    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
-
-    bootstrap_project(PROJECT)
-    here = [name for name in STAGES if not name.startswith("target_")]  # nodes of a second site have the same names
-    with KedroSession.create(PROJECT, env="test", runtime_params=asked) as session:
-        session.run(pipeline_names=here)
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import platformdirs
 import torch
+from pictures import PACKAGES
 from torch import nn
 
 from medical_transfer.config.augmentation import Augmentation
@@ -33,14 +34,12 @@ from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Untrained
 from medical_transfer.runtime.devices import DEFAULT, NumberFormat
 from medical_transfer.runtime.files import read_json
-from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.fit import fit
 from medical_transfer.training.phase_rows import PhaseRows, prepare_rows
 from medical_transfer.training.produce import class_weights
 from medical_transfer.training.recipe import LearningSet, Recipe, learning_set
 
-PACKAGES = PROJECT / "data/01_raw/packages"
 ENDLESS = 1_000
 """More epochs than a benchmark waits for: it ends training by `Enough`."""
 TINY = Source(

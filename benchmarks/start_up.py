@@ -22,7 +22,8 @@ import kedro
 import pandas as pd
 from report import Ratio, add_out, interleaved, publish
 
-PROJECT = Path(__file__).parents[1]
+from medical_transfer.runtime.provenance import PROJECT
+
 HEAVY = ("torch", "torchvision", "timm", "lightning", "mlflow", "sklearn", "onnxruntime", "matplotlib", "ray", "optuna")
 BARE_FILES = {
     "pyproject.toml": f"""

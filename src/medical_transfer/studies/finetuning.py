@@ -37,7 +37,7 @@ def run(
     """
     from medical_transfer.studies.place import Place  # noqa: PLC0415 - quick command line
     from medical_transfer.studies.runner import prepare, run_trials  # noqa: PLC0415
-    from medical_transfer.studies.table import results_table  # noqa: PLC0415
+    from medical_transfer.studies.table import results_table, told_of  # noqa: PLC0415
 
     place = Place(NAME, this_session, folders, one_source(study_finetuning.source, study_finetuning.image_size))
     trials = grid(study_finetuning)
@@ -46,8 +46,7 @@ def run(
     for seed, given in handed.items():
         check_sizes(study_finetuning, given["manifest"], seed)
     done, failures = run_trials(place, trials, handed)
-    told = [{"trial_id": each.trial_id, "trial": str(each.trial), "sentence": each.sentence} for each in failures]
-    return results_table(done, failures), told
+    return results_table(done, failures), told_of(failures)
 
 
 def draw(results: pd.DataFrame, study_finetuning: StudyFinetuning) -> Figure:

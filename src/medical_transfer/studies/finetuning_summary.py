@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -11,12 +10,12 @@ import pandas as pd
 
 from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.training import Training
-from medical_transfer.studies.command import command
 from medical_transfer.studies.conclusion import LEAST_SEEDS, Choice, Comparison, averages, choose
 from medical_transfer.studies.finetuning_names import METRIC, NAME, NAMES, setting_of
 from medical_transfer.studies.main_job import COUNTED
 from medical_transfer.studies.table import values_of
 from medical_transfer.studies.time_left import in_words
+from medical_transfer.studies.words import command, ends, failed
 
 
 def summary(
@@ -40,10 +39,10 @@ def summary(
         "## Set-up",
         _set_up(results, study, parameters),
         command(NAME, parameters),
+        *failed(failures),
+        "## What this cannot say",
+        _limits(study, parameters),
     ]
-    if failures:
-        parts += ["## Trials that failed", "\n".join(f"- {each['trial']}: {each['sentence']}" for each in failures)]
-    parts += ["## What this cannot say", _limits(study, parameters)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -145,9 +144,8 @@ def _cell(found: Sequence[Mapping[Any, Any]], choice: Choice, method: str) -> st
     if not mine:
         return "-"
     mean, low, high = (mine[0][name] for name in ("mean", "low", "high"))
-    ends = "one seed" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
     bold = "**" if choice.decidable and method == choice.taken else ""
-    return f"{bold}{mean:.3f}{bold} ({ends}), {in_words(mine[0]['seconds'])}"
+    return f"{bold}{mean:.3f}{bold} ({ends(low, high)}), {in_words(mine[0]['seconds'])}"
 
 
 def _parameters(results: pd.DataFrame, study: StudyFinetuning) -> list[str]:

@@ -26,8 +26,6 @@ from medical_transfer.studies.time_left import TimeLeft
 from medical_transfer.studies.trials import Done, Failure, Trial
 from medical_transfer.types import UserError
 
-logger = logging.getLogger(__name__)
-
 STORE_BYTES = 200 * 2**20
 """Shared memory for what trials are given: tables and handles, no pixels."""
 SETTINGS = {

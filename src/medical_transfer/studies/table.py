@@ -39,6 +39,11 @@ def results_table(done: Iterable[Done], failures: Iterable[Failure]) -> pd.DataF
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def told_of(failures: Iterable[Failure]) -> list[dict[str, Any]]:
+    """What is kept of trials that failed, beside the table: `trial_id, trial, sentence`."""
+    return [{"trial_id": each.trial_id, "trial": str(each.trial), "sentence": each.sentence} for each in failures]
+
+
 def values_of(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The finite values of one metric: `method, setting, seed, value, seconds`."""
     mine = results[(results["metric"] == metric) & results["value"].notna()]

@@ -25,7 +25,7 @@ from medical_transfer.types import Figure
 
 if TYPE_CHECKING:
     from medical_transfer.studies.place import Place
-    from medical_transfer.studies.search import Outcomes, Search
+    from medical_transfer.studies.search import Known, Outcomes, Search
     from medical_transfer.studies.settings import Setting
 
 NAME = "tuning"
@@ -45,7 +45,7 @@ def run(
     from medical_transfer.studies.on_ray import ray_started  # noqa: PLC0415 - quick command line
     from medical_transfer.studies.place import Place  # noqa: PLC0415
     from medical_transfer.studies.runner import how_studies_run  # noqa: PLC0415
-    from medical_transfer.studies.table import results_table  # noqa: PLC0415
+    from medical_transfer.studies.table import results_table, told_of  # noqa: PLC0415
 
     check_library()
     place = Place(NAME, this_session, folders, one_source(study_tuning.source, study_tuning.image_size))
@@ -56,8 +56,7 @@ def run(
             until_the_end.enter_context(ray_started(studies))
         outcomes = _search_and_test(place, study_tuning, handed)
     failures = [each for each in outcomes if isinstance(each, Failure)]
-    told = [{"trial_id": each.trial_id, "trial": str(each.trial), "sentence": each.sentence} for each in failures]
-    return results_table([each for each in outcomes if isinstance(each, Done)], failures), told
+    return results_table([each for each in outcomes if isinstance(each, Done)], failures), told_of(failures)
 
 
 def draw(results: pd.DataFrame, study_tuning: StudyTuning) -> Figure:
@@ -150,7 +149,7 @@ def _search_and_test(place: Place, study: StudyTuning, handed: dict[int, dict[st
     return [*outcomes, *tested, *untested]
 
 
-def _searched(search: Search, own: Any) -> Outcomes:
+def _searched(search: Search, own: Known) -> Outcomes:
     """Outcomes of all settings tried, each trial once."""
     from medical_transfer.studies.runner import how_studies_run  # noqa: PLC0415 - quick command line
     from medical_transfer.studies.search import search_in_process  # noqa: PLC0415

@@ -17,6 +17,7 @@ from medical_transfer.studies.settings import from_text, nested, own_setting
 from medical_transfer.studies.settings_tried import CHOSEN, OWN, best_of, settings_of
 from medical_transfer.studies.table import FAILED, values_of
 from medical_transfer.studies.time_left import in_words
+from medical_transfer.studies.words import ends, failed
 from medical_transfer.types import Interval
 
 SHOWN_SETTINGS = 5
@@ -53,10 +54,10 @@ def summary(
         _leaders(results, settings, study),
         "## Set-up",
         _set_up(results, settings, study, parameters),
+        *failed(failures),
+        "## What this cannot say",
+        LIMITS.format(settings=len(settings)),
     ]
-    if failures:
-        parts += ["## Trials that failed", "\n".join(f"- {each['trial']}: {each['sentence']}" for each in failures)]
-    parts += ["## What this cannot say", LIMITS.format(settings=len(settings))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,10 +102,12 @@ def _own_mean(settings: pd.DataFrame) -> str:
 
 def _mean(test: pd.DataFrame, method: str) -> str:
     found = t_interval(test[method].dropna().to_numpy(float) if method in test.columns else ())
-    if math.isnan(found.estimate):
-        return "no value"
-    ends = "one seed" if math.isnan(found.low) else f"{max(found.low, -1):.3f} to {min(found.high, 1):.3f}"
-    return f"{found.estimate:.3f} ({ends})"
+    return "no value" if math.isnan(found.estimate) else _in_words(found)
+
+
+def _in_words(found: Interval) -> str:
+    """A mean with its interval, cut where no metric can be."""
+    return f"{found.estimate:.3f} ({ends(max(found.low, -1), min(found.high, 1))})"
 
 
 def _beside(own: Mapping[str, Value], chosen: Mapping[str, Value]) -> str:
@@ -149,10 +152,8 @@ def _leaders(results: pd.DataFrame, settings: pd.DataFrame, study: StudyTuning) 
     for method, setting in shown[["method", "setting"]].itertuples(index=False, name=None):
         mine = values[(values["method"] == method) & (values["setting"] == setting)]
         found = t_interval(mine["value"].to_numpy(float))
-        ends = "one seed" if math.isnan(found.low) else f"{max(found.low, -1):.3f} to {min(found.high, 1):.3f}"
         own = " (configuration)" if method == OWN else ""
-        told = f"| `{setting}`{own} | {found.estimate:.3f} ({ends}) | {in_words(mine['seconds'].mean())} |"
-        lines.append(told)
+        lines.append(f"| `{setting}`{own} | {_in_words(found)} | {in_words(mine['seconds'].mean())} |")
     return "\n".join(lines)
 
 

@@ -1,0 +1,31 @@
+"""What the summaries of all studies say alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medical_transfer import __version__
+from medical_transfer.config.blocks import changed
+
+
+def command(name: str, parameters: Mapping[str, Any]) -> str:
+    """How to get study `name` again: the command, and the parameters that were not at their defaults, as Markdown."""
+    lines = [f"`kedro run --pipeline=study_{name}` (version {__version__})"]
+    if others := changed(parameters):
+        lines += ["", "with these settings, all others at their defaults:", ""]
+        lines += [f"- `{parameter}: {value}`" for parameter, value in others.items()]
+    return "\n".join(lines)
+
+
+def ends(low: float, high: float) -> str:
+    """An interval over seeds; NaN where there was only one."""
+    return "one seed" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
+
+
+def failed(failures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The section on trials that failed; nothing where none did."""
+    if not failures:
+        return []
+    return ["## Trials that failed", "\n".join(f"- {each['trial']}: {each['sentence']}" for each in failures)]
