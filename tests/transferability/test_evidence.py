@@ -35,6 +35,10 @@ BAD = {
     "NaN label": ({"labels_N": np.array([0, 1, np.nan, 1, 0, 1])}, "labels are of type float64"),
     "too few groups": ({"groups_N": np.array([0, 1])}, "groups have shape"),
     "unpaired reference": ({"reference_features_NE": np.ones((5, 2))}, "5 rows of reference features for 6 images"),
+    "other images": ({"source_probabilities_NK": np.full((5, 4), 0.25)}, "5 rows of source probabilities for 6 images"),
+    "logits": ({"source_probabilities_NK": np.ones((6, 4))}, "are no probabilities: expected rows of numbers from 0"),
+    "negative": ({"source_probabilities_NK": np.tile([1.5, -0.5], (6, 1))}, "are no probabilities"),
+    "NaN probability": ({"source_probabilities_NK": np.full((6, 4), np.nan)}, "source probabilities .* hold NaN"),
     "other layer": ({"source_features_MD": np.ones((9, 3))}, "Source-domain images have 3 features, target images 2"),
 }
 
@@ -56,3 +60,10 @@ def test_numbers_codes_from_zero_in_their_order():
 def test_reference_may_have_another_width():
     evidence = Evidence(**GOOD, reference_features_NE=np.ones((6, 5), dtype=np.float16))
     assert evidence.reference_features_NE.dtype == np.float64
+
+
+def test_takes_float32_probabilities_of_many_classes():
+    logits_NK = np.random.default_rng(0).normal(scale=4, size=(6, 1000)).astype(np.float32)
+    exponent_NK = np.exp(logits_NK)
+    evidence = Evidence(**GOOD, source_probabilities_NK=exponent_NK / exponent_NK.sum(axis=1, keepdims=True))
+    assert evidence.source_probabilities_NK.shape == (6, 1000)

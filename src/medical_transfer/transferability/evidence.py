@@ -14,6 +14,10 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 
+SUM_TOLERANCE = 1e-4
+"""Float32 softmax over thousands of classes sums to 1 within this."""
+
+
 class Undefined(ValueError):  # noqa: N818 - a finding that the report prints, not a fault
     """A score has no value for this evidence; the message is the reason, as the report prints it."""
 
@@ -38,6 +42,8 @@ class Evidence:
     """The same images, row by row, under another model (the paired reference); its width may differ."""
     source_features_MD: Floats | None = None
     """Images of the source domain under the same model, where there are any."""
+    source_probabilities_NK: Floats | None = None
+    """What the source's own head says of the target images: a probability for each of its K classes."""
     parameters: int | None = None
     """Number of parameters of the source as published, with its own head."""
     source_accuracy: float | None = None
@@ -71,11 +77,27 @@ class Evidence:
                     f"Source-domain images have {source_MD.shape[1]} features, target images {features_ND.shape[1]}: "
                     "both must come from the same layer of the same model."
                 )
+        if self.source_probabilities_NK is not None:
+            self._set("source_probabilities_NK", self._probabilities(self.source_probabilities_NK))
 
     @property
     def classes(self) -> int:
         """Number of classes that occur."""
         return int(self.labels_N.max()) + 1
+
+    def _probabilities(self, values: Any) -> Floats:
+        probabilities_NK = _matrix(values, f"source probabilities of {self.source}")
+        if len(probabilities_NK) != len(self.features_ND):
+            raise UserError(
+                f"There are {len(probabilities_NK)} rows of source probabilities for {len(self.features_ND)} images: "
+                "both must come from the same images in the same order."
+            )
+        if probabilities_NK.min() < 0 or np.abs(probabilities_NK.sum(axis=1) - 1).max() > SUM_TOLERANCE:
+            raise UserError(
+                f"The source probabilities of {self.source} are no probabilities: expected rows of numbers from 0 that "
+                "sum to 1; give the softmax of the source's logits."
+            )
+        return probabilities_NK
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
