@@ -108,6 +108,7 @@ def test_nothing_to_change_and_nothing_at_all():
     validated = {**VALIDATED, ("tried", GOOD): [0.1, 0.1, 0.1]}
     table = results({("default", OWN): [0.8, 0.8, 0.9]}, validated)
     text = summary(table, [{"trial": "tried, x, seed 0", "sentence": "Nan."}], STUDY, PARAMETERS)
+    assert "`kedro run --pipeline=study_tuning`" in text
     assert "None of the 3 settings is better on validation than that of the configuration: keep it." in text
     assert "conf/local" not in text
     assert "- tried, x, seed 0: Nan." in text

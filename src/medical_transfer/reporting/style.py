@@ -71,9 +71,12 @@ def key(axis: Axes, **place: Any) -> None:
     axis.legend(**{**options, "prop": {"family": font_families(), "size": 9.5}, **place})
 
 
-def key_below(figure: Figure) -> None:
+def key_below(figure: Figure, *, title: str | None = None) -> None:
     """One legend under the axes, where it covers no data however long its names are."""
     style: dict[str, Any] = {"frameon": False, "prop": {"family": font_families(), "size": 9.5}}
+    if title is not None:
+        named = {"title": title, "alignment": "left", "title_fontproperties": style["prop"], "ncols": 3}
+        style |= named
     figure.legend(loc="outside lower left", **style)
 
 

@@ -15,7 +15,7 @@ from medical_transfer.studies.finetuning_names import METRIC, NAME, NAMES, setti
 from medical_transfer.studies.main_job import COUNTED
 from medical_transfer.studies.table import values_of
 from medical_transfer.studies.time_left import in_words
-from medical_transfer.studies.words import command, ends, failed
+from medical_transfer.studies.words import command, ends, failed, on_what
 
 
 def summary(
@@ -154,15 +154,12 @@ def _parameters(results: pd.DataFrame, study: StudyFinetuning) -> list[str]:
 
 
 def _set_up(results: pd.DataFrame, study: StudyFinetuning, parameters: Mapping[str, Any]) -> str:
-    images = parameters["images"]
-    size = study.image_size or images["size"]
-    trials = results["trial_id"].nunique()
+    told = on_what(results["trial_id"].nunique(), parameters, source=study.source, image_size=study.image_size)
     tested = results.loc[results["metric"] == METRIC, "n"]
     across = _list([str(n) for n in sorted({tested.min(), tested.max()})]) if tested.size else "no"
     halves = ", LP-FT half of them for the head," if "lp_ft" in study.strategies else ""
     return (
-        f"{trials} trials on images of kind `{images['kind']}` at {size} px; source: "
-        f"{study.source or 'as scores choose'}. Each trial has {study.steps} steps of {study.batch_size} "
+        f"{told} Each trial has {study.steps} steps of {study.batch_size} "
         f"images{halves} and is looked at {study.rounds} times on validation. Seeds {study.seeds} from cached "
         f"activations, {study.seeds_whole} for the whole network; {across} test images. Interval over seeds: "
         "Student's t; differences: paired by seed, Bonferroni over all pairs of strategies of a size."

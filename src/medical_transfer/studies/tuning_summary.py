@@ -17,7 +17,7 @@ from medical_transfer.studies.settings import from_text, nested, own_setting
 from medical_transfer.studies.settings_tried import CHOSEN, OWN, best_of, settings_of
 from medical_transfer.studies.table import FAILED, values_of
 from medical_transfer.studies.time_left import in_words
-from medical_transfer.studies.words import ends, failed
+from medical_transfer.studies.words import command, ends, failed, on_what
 from medical_transfer.types import Interval
 
 SHOWN_SETTINGS = 5
@@ -54,6 +54,7 @@ def summary(
         _leaders(results, settings, study),
         "## Set-up",
         _set_up(results, settings, study, parameters),
+        command("tuning", parameters),
         *failed(failures),
         "## What this cannot say",
         LIMITS.format(settings=len(settings)),
@@ -143,8 +144,9 @@ def _leaders(results: pd.DataFrame, settings: pd.DataFrame, study: StudyTuning) 
     ranked = settings.sort_values("mean", ascending=False, kind="stable")
     shown = pd.concat([ranked.head(SHOWN_SETTINGS), ranked[ranked["method"] == OWN]]).drop_duplicates()
     values = values_of(results, f"val_{study.metric}")
+    which = "All settings" if len(shown) == len(ranked) else f"The {SHOWN_SETTINGS} best and the configuration's own"
     lines = [
-        f"The {SHOWN_SETTINGS} best and the configuration's own: mean over seeds (95 % interval), seconds of training.",
+        f"{which}: mean over seeds (95 % interval), seconds of training.",
         "",
         "| setting | mean | seconds |",
         "|---|---|---|",
@@ -158,12 +160,11 @@ def _leaders(results: pd.DataFrame, settings: pd.DataFrame, study: StudyTuning) 
 
 
 def _set_up(results: pd.DataFrame, settings: pd.DataFrame, study: StudyTuning, parameters: Mapping[str, Any]) -> str:
-    images = parameters["images"]
     trials = results.loc[results["metric"] != FAILED, "trial_id"].nunique()
+    told = on_what(trials, parameters, source=study.source, image_size=study.image_size)
     judged, tested = (_images(results, name) for name in (f"val_{study.metric}", study.metric))
     return (
-        f"{trials} trials on images of kind `{images['kind']}` at {study.image_size or images['size']} px; source: "
-        f"{study.source or 'as scores choose'}. {len(settings)} settings under the seeds {study.seeds}, "
+        f"{told} {len(settings)} settings under the seeds {study.seeds}, "
         f"{judged} validation images each; two settings on {tested} test images. Sampler: TPE of Optuna, seed "
         f"{study.sampler_seed}, after {study.random_trials} settings that it learned nothing from. Intervals: "
         "Student's t over seeds."

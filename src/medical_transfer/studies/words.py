@@ -19,6 +19,15 @@ def command(name: str, parameters: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def on_what(trials: int, parameters: Mapping[str, Any], *, source: str | None, image_size: int | None) -> str:
+    """How many trials on which images under which source, in a sentence; None: as the run's parameters say."""
+    images = parameters["images"]
+    return (
+        f"{trials} trials on images of kind `{images['kind']}` at {image_size or images['size']} px; source: "
+        f"{source or 'as scores choose'}."
+    )
+
+
 def ends(low: float, high: float) -> str:
     """An interval over seeds; NaN where there was only one."""
     return "one seed" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
