@@ -98,6 +98,21 @@ def test_float32_rows_do_not_lift_it_above_zero():
     assert leep_of(probabilities_NK, np.zeros(4, dtype=int)) <= 0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_last_digit_of_a_sum_does_not_lift_it_above_zero(seed):
+    """Labels that are all alike are known for sure; their likelihoods are sums of 7 shares, 1 but for rounding."""
+    probabilities_NK = np.random.default_rng(seed).dirichlet(np.ones(7), 50)
+    assert -1e-15 < leep_of(probabilities_NK, np.zeros(50, dtype=int)) <= 0
+
+
+def test_rows_are_divided_by_their_sum():
+    """Rounding of a softmax must not weigh images: the same odds in rows of any sum are the same score."""
+    rng = np.random.default_rng(2)
+    probabilities_NK, labels_N = rng.dirichlet(np.ones(4), 15), np.arange(15) % 3
+    scaled_NK = probabilities_NK * rng.uniform(0.9, 1.1, size=(15, 1))
+    assert leep_of(scaled_NK, labels_N) == pytest.approx(leep_of(probabilities_NK, labels_N), rel=1e-12)
+
+
 def test_a_source_class_without_probability_plays_no_part():
     rng = np.random.default_rng(0)
     probabilities_NK, labels_N = rng.dirichlet(np.ones(3), 12), np.arange(12) % 2

@@ -83,6 +83,15 @@ def test_lies_between_no_knowledge_and_zero(seed, images, width, signal):
     assert -entropy(labels_N) - 1e-9 <= nleep(evidence_of(features_ND, labels_N)) <= 0
 
 
+def test_the_order_of_images_equally_far_from_the_mean_moves_no_digit():
+    """Corners of a cube and their mirror images: length alone gives them no order."""
+    rng = np.random.default_rng(4)
+    corners_ND = rng.choice([-1.0, 1.0], size=(40, 7))
+    features_ND, labels_N = np.concatenate([corners_ND, -corners_ND]), np.arange(80) % 2
+    scores = {nleep(evidence_of(features_ND[order], labels_N[order])) for order in map(rng.permutation, [80] * 5)}
+    assert max(scores) - min(scores) < 1e-12
+
+
 def test_another_seed_is_another_mixture():
     rng = np.random.default_rng(2)
     features_ND, labels_N = rng.normal(size=(120, 8)), np.arange(120) % 2
