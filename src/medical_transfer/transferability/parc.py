@@ -12,7 +12,7 @@ from medical_transfer.transferability.draw import draw
 from medical_transfer.transferability.evidence import Evidence, Floats, Integers, Undefined
 
 MAX_IMAGES = 1000
-"""499,500 pairs, about 30 MB."""
+"""499,500 pairs, about 40 MB. Another draw of 1,000 out of 2,100 images moves the score by about .01."""
 
 
 def parc(evidence: Evidence) -> float:
