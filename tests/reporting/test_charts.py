@@ -40,6 +40,15 @@ def test_ranking_puts_the_best_on_top_and_the_chosen_dark(transferability: dict[
     assert all(not axis.axison for axis in unused)
 
 
+def test_ranking_keeps_its_labels_in_the_panel(transferability: dict[str, Any]) -> None:
+    values = [-2.2485e-12, -0.088271, 4_652_008.0]
+    for source, value in zip(transferability["sources"], values, strict=True):
+        source["scores"] = {"sfda": {"value": value, "seconds": 0.1, "reason": None}}
+    transferability["ranking"] = {}
+    axis = ranking_figure(transferability).axes[0]
+    assert texts(axis) == ["-2.2e-12", "-0.08827", "4.65 M"]
+
+
 def test_ranking_without_any_value_is_drawn(transferability: dict[str, Any]) -> None:
     for source in transferability["sources"]:
         source["scores"]["linear_probe"]["value"] = float("nan")

@@ -54,7 +54,7 @@ def test_scores_a_source_on_the_whole_menu(evidence):
         if measured.reason is None:
             assert measured.value == SCORES[name](evidence)
         else:
-            assert name in {"spearman_mmd", "rdm_spearman_mmd", "parameters", "source_accuracy"}
+            assert name in {"leep", "spearman_mmd", "rdm_spearman_mmd", "parameters", "source_accuracy"}
 
 
 def test_a_source_without_a_probe_has_no_folds():

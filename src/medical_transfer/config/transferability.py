@@ -11,7 +11,12 @@ from medical_transfer.config.base import Block
 ScoreName = Literal[
     "linear_probe",
     "logme",
+    "sfda",
+    "nleep",
+    "leep",
     "h_score",
+    "parc",
+    "gbc",
     "spearman_mmd",
     "rdm_spearman_mmd",
     "parameters",

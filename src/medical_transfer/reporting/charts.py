@@ -124,7 +124,10 @@ def _score_panel(axis: Axes, order: Sequence[Mapping[str, Any]], score: str, cho
 
 
 def _short(value: float) -> str:
-    return f"{value / 1e6:.3g} M" if abs(value) >= 1e5 else f"{value:.4g}"
+    """Few signs, so that a label stays in its panel: millions, and two digits of what takes a power of ten to write."""
+    if abs(value) >= 1e5:
+        return f"{value / 1e6:.3g} M"
+    return f"{value:.2g}" if abs(value) < 1e-4 else f"{value:.4g}"
 
 
 def split_figure(leakage: Mapping[str, Any]) -> Figure:

@@ -28,7 +28,12 @@ METRICS: Final = {
 _SCORES: Final = {
     "linear_probe": "Linear probe (AUROC)",
     "logme": "LogME",
+    "sfda": "SFDA",
+    "nleep": "NLEEP",
+    "leep": "LEEP",
     "h_score": "H-score (shrunk)",
+    "parc": "PARC",
+    "gbc": "GBC",
     "spearman_mmd": "Spearman - 0.1 MMD (literal)",
     "rdm_spearman_mmd": "Spearman - 0.1 MMD (sound)",
     "parameters": "Parameters",

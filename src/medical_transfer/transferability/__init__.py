@@ -10,9 +10,14 @@ from collections.abc import Callable, Mapping
 
 from medical_transfer.transferability.baselines import parameters, source_accuracy
 from medical_transfer.transferability.evidence import Evidence, Undefined
+from medical_transfer.transferability.gbc import gbc
 from medical_transfer.transferability.h_score import h_score
+from medical_transfer.transferability.leep import leep
 from medical_transfer.transferability.linear_probe import linear_probe
 from medical_transfer.transferability.logme import logme
+from medical_transfer.transferability.nleep import nleep
+from medical_transfer.transferability.parc import parc
+from medical_transfer.transferability.sfda import sfda
 from medical_transfer.transferability.spearman_mmd import rdm_spearman_mmd, spearman_mmd
 
 Score = Callable[[Evidence], float]
@@ -20,7 +25,12 @@ Score = Callable[[Evidence], float]
 SCORES: Mapping[str, Score] = {
     "linear_probe": linear_probe,
     "logme": logme,
+    "sfda": sfda,
+    "nleep": nleep,
+    "leep": leep,
     "h_score": h_score,
+    "parc": parc,
+    "gbc": gbc,
     "spearman_mmd": spearman_mmd,
     "rdm_spearman_mmd": rdm_spearman_mmd,
     "parameters": parameters,

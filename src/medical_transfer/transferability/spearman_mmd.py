@@ -13,12 +13,11 @@ task (Dwivedi and Roig 2019). The control has no reference but itself and stays 
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 from scipy.spatial.distance import pdist
 from scipy.stats import rankdata
 
+from medical_transfer.transferability.draw import draw
 from medical_transfer.transferability.evidence import Evidence, Floats, Undefined
 
 MMD_WEIGHT = 0.1
@@ -55,7 +54,7 @@ def rdm_spearman_mmd(evidence: Evidence) -> float:
         Undefined: no reference, or all images equally far apart under one of the models.
     """
     reference_NE = _reference(evidence)
-    drawn = _draw(reference_NE, evidence.seed)
+    drawn = draw(reference_NE, limit=MAX_IMAGES, seed=evidence.seed)
     score = rdm_correlation(evidence.features_ND[drawn], reference_NE[drawn])
     if evidence.source_features_MD is not None:
         score -= MMD_WEIGHT * standardised_mmd2(evidence.source_features_MD, evidence.features_ND)
@@ -105,15 +104,6 @@ def _reference(evidence: Evidence) -> Floats:
     if evidence.reference_features_NE is None:
         raise Undefined(f"no other model's features of the same images are given to compare {evidence.source} with")
     return evidence.reference_features_NE
-
-
-def _draw(reference_NE: Floats, seed: int) -> np.ndarray:
-    """Rows to use: those with the smallest keyed hashes of their content, which no order of rows can change."""
-    if len(reference_NE) <= MAX_IMAGES:
-        return np.arange(len(reference_NE))
-    key = str(seed).encode()
-    digests = [hashlib.blake2b(row_E.tobytes(), digest_size=16, key=key).hexdigest() for row_E in reference_NE]
-    return np.argsort(np.array(digests), kind="stable")[:MAX_IMAGES]
 
 
 def _spearman(first: Floats, second: Floats) -> float:
