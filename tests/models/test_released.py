@@ -10,10 +10,12 @@ import torch
 from torch import nn
 from torchvision import models
 
+from alive import alive
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.models.backbones import build_network, build_trunk, check_names, find_source
 from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.own_head import why_no_head
+from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.released import RELEASED
 from medical_transfer.models.source import Source
 from medical_transfer.types import UserError
@@ -32,22 +34,13 @@ def in_its_place(name: str, downloads: Path) -> Path:
     return path
 
 
-def moved(network: nn.Module) -> nn.Module:
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for tensor in (*network.parameters(), *network.buffers()):
-            if tensor.is_floating_point() and tensor.ndim == 1:
-                tensor.add_(torch.rand(tensor.shape, generator=generator) / 2)
-    return network.eval()
-
-
 IMAGES = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize(("name", "network"), [("resnet18_places365", "resnet18"), ("resnet50_places365", "resnet50")])
 def test_places365(name, network, tmp_path):
     """As train_placesCNN.py saved it, in the format of PyTorch 0.2: parallel, no counters of batch norm."""
-    plain = moved(models.get_model(network, num_classes=365))
+    plain = alive(models.get_model(network, num_classes=365), 96)
     state = {f"module.{k}": tensor for k, tensor in plain.state_dict().items() if "num_batches" not in k}
     content = {"epoch": 90, "arch": network, "state_dict": state, "best_prec1": 54.2}
     torch.save(content, in_its_place(name, tmp_path), _use_new_zipfile_serialization=False)
@@ -83,7 +76,7 @@ RADIMAGENET = {
 @pytest.mark.parametrize("name", RADIMAGENET)
 def test_radimagenet(name, tmp_path):
     build, one_name = RADIMAGENET[name]
-    theirs = moved(Backbone(build()))
+    theirs = alive(Backbone(build()), 96)
     assert one_name in theirs.state_dict()
     torch.save(theirs.state_dict(), in_its_place(name, tmp_path))
     source = unchecked(name)
@@ -95,7 +88,10 @@ def test_radimagenet(name, tmp_path):
         if name == "radimagenet_densenet121":  # its ReLU and pooling are no children
             expected = expected.relu().mean((2, 3))
         found = trunk(Normalise(source.preprocessing)(IMAGES))
-    torch.testing.assert_close(found, expected.flatten(1), rtol=1e-3, atol=1e-4)
+        otherwise = trunk(Normalise(Preprocessing())(IMAGES))
+    scale = float(expected.std())
+    torch.testing.assert_close(found, expected.flatten(1), rtol=1e-3, atol=1e-3 * scale)
+    assert (found - otherwise).abs().max() > 0.05 * scale  # so another preprocessing would have been noticed
     assert why_no_head(source) == "its file ends before the last layer"
 
 
