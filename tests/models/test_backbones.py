@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
@@ -18,7 +19,15 @@ from torchvision import models
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.data.packages import read_member
 from medical_transfer.models.architectures import build_architecture
-from medical_transfer.models.backbones import SOURCES, build_network, build_trunk, find_source, known_sources
+from medical_transfer.models.backbones import (
+    SOURCES,
+    build_network,
+    build_trunk,
+    check_names,
+    find_source,
+    known_sources,
+)
+from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.weights import PublishedFile, TensorFile, WheelMember
 from medical_transfer.models.weights_folder import read_index
@@ -80,6 +89,31 @@ def test_random_control_is_untrained_and_the_same_every_time(tmp_path):
     assert not trunks[0].training
 
 
+@pytest.mark.parametrize("name", ["random/torchvision/squeezenet1_1", "random/timm/test_resnet.r160_in1k"])
+def test_any_architecture_untrained_is_the_same_every_time(tmp_path, name):
+    source = find_source(name, Backbones())
+    check_names([name], Backbones())
+    where = {"backbones": Backbones(), "packages_folder": tmp_path}
+    before = torch.get_rng_state()
+    one, same = (build_trunk(source, **where).network.state_dict() for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(tensor, same[tensor_name]) for tensor_name, tensor in one.items())
+    trained = find_source(name.removeprefix("random/"), Backbones())
+    assert (source.name, source.architecture, source.preprocessing) == (
+        name,
+        trained.architecture,
+        trained.preprocessing,
+    )
+    assert (source.source_accuracy, source.licence, source.fingerprint) == (
+        None,
+        "none",
+        f"untrained:init/random/{trained.architecture}",
+    )
+    stream = int.from_bytes(hashlib.sha256(f"0/init/random/{trained.architecture}".encode()).digest()[:4], "big")
+    drawn = build_architecture(trained.architecture, seed=stream).state_dict()
+    assert all(torch.equal(tensor, drawn[tensor_name]) for tensor_name, tensor in one.items())
+
+
 @pytest.mark.parametrize("name", LITES)
 def test_wheel_tensors_fit_position_by_position(wheels, name):
     source = SOURCES[name]
@@ -125,6 +159,8 @@ def test_any_timm_name_with_or_without_a_tag():
         ("torchvision/resnet19", "torchvision has no network"),
         ("torchvision/resnet18@V9", "choose IMAGENET1K_V1"),
         ("timm/resnet18.nothing", "timm has no network"),
+        ("random/resnet18", "Unknown source 'random/resnet18'.*random/torchvision/<name>"),
+        ("random/torchvision/resnet19", "torchvision has no network"),
     ],
 )
 def test_an_unknown_name_lists_known_ones(name, words):
@@ -157,6 +193,10 @@ def donor():
         (
             lambda state: {f"{n:03}.{k.rpartition('.')[2]}": t for n, (k, t) in enumerate(state.items())},
             {"match": "order"},
+        ),
+        (
+            lambda state: {f"net.{k.replace('features', '0').replace('classifier', '1')}": t for k, t in state.items()},
+            {"match": "children", "prefix": "net."},
         ),
     ],
 )
@@ -289,10 +329,44 @@ def test_real_weights_load_strictly(shared_weights, name):
         assert trunk(torch.rand(1, 3, 64, 64)).isfinite().all()
 
 
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PLACES = ((0.4080, 0.4412, 0.4576), (1.0, 1.0, 1.0))
+HALF, AS_IT_IS = ((0.5,) * 3, (0.5,) * 3), ((0.0,) * 3, (1.0,) * 3)
+TOLD = {  # from the README and index beside the files: domain, (mean, std), channels, side, interpolation
+    "mobilenet_v2_imagenet_tf2ptq": ("ImageNet", HALF, "RGB", 224, "bicubic"),
+    "mobilenet_v2_inat_bird": ("iNaturalist", HALF, "RGB", 224, "bicubic"),
+    "resnet20_cifar10": ("CIFAR-10", IMAGENET, "RGB", 32, "bilinear"),
+    "resnet56_cifar10": ("CIFAR-10", IMAGENET, "RGB", 32, "bilinear"),
+    "squeezenet1_0_corn_leaf": ("maize", IMAGENET, "RGB", 224, "bilinear"),
+    "squeezenet1_1_places365": ("Places365", PLACES, "BGR", 224, "bilinear"),
+    "shufflenetv2_x0_5_coco": ("COCO", AS_IT_IS, "RGB", 224, "bilinear"),
+    "shufflenetv2_x0_5_imagenet": ("ImageNet", AS_IT_IS, "RGB", 224, "bilinear"),
+}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", TOLD)
+def test_real_sources_are_what_is_told_of_them(shared_weights, name):
+    domain, (mean, std), channels, side, interpolation = TOLD[name]
+    backbones = Backbones(weights_root=shared_weights)
+    source = find_source(name, backbones)
+    assert domain in source.domain
+    assert source.preprocessing == Preprocessing(mean, std, channels, side, interpolation)
+    assert sha256_of(source.weights.path) == source.weights.sha256
+    trunk = build_trunk(source, backbones=backbones, packages_folder=Path("unused"))
+    pixel = torch.tensor([0.9, 0.5, 0.1]).view(1, 3, 1, 1)  # red, green, blue
+    ordered = [0.1, 0.5, 0.9] if channels == "BGR" else [0.9, 0.5, 0.1]
+    by_hand = [(value - m) / s for value, m, s in zip(ordered, mean, std, strict=True)]
+    np.testing.assert_allclose(Normalise(source.preprocessing)(pixel).flatten(), by_hand, rtol=1e-5)
+    with torch.no_grad():
+        features = trunk(Normalise(source.preprocessing)(torch.rand(2, 3, side, side)))
+    assert features.shape == (2, REAL.get(name, 192))
+    assert features.isfinite().all()
+
+
 @pytest.mark.shared
 def test_every_file_of_the_real_folder_is_a_source(shared_weights):
     sources = read_index(shared_weights)
     files = {path.stem for path in shared_weights.iterdir() if path.suffix in (".safetensors", ".onnx")}
-    assert set(sources) == files
+    assert set(sources) == files == set(TOLD)
     assert {name for name, source in sources.items() if source.trainable} == set(REAL)
-    assert sources["squeezenet1_1_places365"].preprocessing.channels == "BGR"

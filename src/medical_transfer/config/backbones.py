@@ -20,8 +20,9 @@ class OwnSource(Block):
     """`torchvision/<name>` or `timm/<name>`; `onnx` for a graph, which is built with `model.freeze=all` only."""
     classes: int | None = Field(default=1000, ge=1)
     """Outputs of the checkpoint's own last layer; null: the file ends before the last layer."""
-    match: Literal["names", "order"] = "names"
-    """Tensors belong to the network's by name, or by position where the names are another library's."""
+    match: Literal["names", "order", "children"] = "names"
+    """Tensors belong to the network's by name; by position where the names are another library's; or by names that
+    begin with the number of a child module (`nn.Sequential(*network.children())` was saved)."""
     prefix: str = ""
     """What stands before every name in the file, e.g. `module.`."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
@@ -59,8 +60,8 @@ class Backbones(Block):
     weights_root: UserPath | None = None
     """A folder of weights with an `index.json`; each file in it becomes a source named like the file."""
     downloads: UserPath | None = None
-    """Folder with the files that torchvision and timm publish; null: torch's own cache."""
+    """Folder with the files that torchvision, timm and research groups publish; null: torch's own cache."""
     allow_download: bool = False
-    """Fetch missing torchvision and timm files; false: a missing file stops the run with its address."""
+    """Fetch missing files of these; false: a missing file stops the run with its address."""
     own: dict[str, OwnSource] = Field(default={})
     """Your own checkpoints: name -> file, architecture, preprocessing."""

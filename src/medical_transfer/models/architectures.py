@@ -18,6 +18,9 @@ from medical_transfer.types import UserError
 LEAKY_SLOPE = 0.55
 """The Places365 source was trained with randomised leaky ReLU; this is its published deterministic slope."""
 
+AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
+"""Classifiers in the middle of googlenet and inception, for training only."""
+
 
 def build_architecture(architecture: str, *, classes: int = 1000, seed: int = 0) -> nn.Module:
     """Build an untrained network with its own head of so many classes.
@@ -44,12 +47,18 @@ def behead(network: nn.Module) -> nn.Module:
         return network
     if getattr(network, "aux_logits", False):  # googlenet and inception: classifiers in the middle, for training only
         _drop_auxiliary_heads(network)
-    linears = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
-    if linears:
-        _drop_last_layer(network, linears[-1])
+    last = last_linear(network)
+    if last is not None:
+        _drop_last_layer(network, last)
     else:  # SqueezeNet: its classifier is a convolution, followed by ReLU and the pooling
         network.classifier = nn.AdaptiveAvgPool2d(1)
     return network
+
+
+def last_linear(network: nn.Module) -> str | None:
+    """Path of the last linear layer, the classification layer of torchvision's networks; None: there is none."""
+    linears = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)]
+    return linears[-1] if linears else None
 
 
 def head_tensors(architecture: str) -> frozenset[str]:
@@ -156,7 +165,7 @@ def _drop_last_layer(network: nn.Module, name: str) -> None:
 
 def _drop_auxiliary_heads(network: nn.Module) -> None:
     network.aux_logits = False  # type: ignore[assignment]
-    for name in ("aux1", "aux2", "AuxLogits"):
+    for name in AUXILIARY_HEADS:
         if hasattr(network, name):
             setattr(network, name, None)
 

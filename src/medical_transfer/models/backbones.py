@@ -1,8 +1,9 @@
 """The registry of pretrained sources: what each was trained on, where its weights are, what it expects of images.
 
 `SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
-everything that those libraries publish, the files of a weights folder carry their file's name, and own checkpoints the
-name of their YAML entry. Looking a source up imports no torch, unless its name asks one of those libraries.
+everything that those libraries publish, `random/<architecture>` for the same networks untrained, the files of a weights
+folder carry their file's name, and own checkpoints the name of their YAML entry. Looking a source up imports no torch,
+unless its name asks one of those libraries.
 """
 
 from __future__ import annotations
@@ -14,8 +15,17 @@ from typing import TYPE_CHECKING
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
 from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.models.released import RELEASED
 from medical_transfer.models.source import Source
-from medical_transfer.models.weights import Graph, PublishedFile, TensorFile, Untrained, Weights, WheelMember
+from medical_transfer.models.weights import (
+    Graph,
+    PublishedFile,
+    ReleasedFile,
+    TensorFile,
+    Untrained,
+    Weights,
+    WheelMember,
+)
 from medical_transfer.models.weights_folder import read_index
 from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.runtime.seeds import derive_seed
@@ -129,7 +139,7 @@ _MENU = (
         parameters=28_589_128,
     ),
 )
-SOURCES: dict[str, Source] = {source.name: source for source in _MENU}
+SOURCES: dict[str, Source] = {source.name: source for source in (*_MENU, *RELEASED)}
 """The menu of sources by name."""
 
 
@@ -156,8 +166,7 @@ def find_source(name: str, backbones: Backbones) -> Source:
         raise UserError(_unknown(name, known))
     from medical_transfer.models import published  # noqa: PLC0415 - brings torch and the library
 
-    library, _, network = name.partition("/")
-    return published.torchvision_source(network) if library == "torchvision" else published.timm_source(network)
+    return published.library_source(name)
 
 
 def check_names(names: Iterable[str], backbones: Backbones) -> None:
@@ -173,15 +182,16 @@ def check_names(names: Iterable[str], backbones: Backbones) -> None:
 
 
 def _published(name: str) -> bool:
-    """Whether a library is asked for a source of this name."""
-    library, _, network = name.partition("/")
+    """Whether a library is asked for a source of this name, or for its network untrained."""
+    library, _, network = name.removeprefix("random/").partition("/")
     return library in ("torchvision", "timm") and network != ""
 
 
 def _unknown(name: str, known: Mapping[str, Source]) -> str:
     meant = did_you_mean(name, known, quote="")
     return (
-        f"Unknown source {name!r}: known are {', '.join(known)}, and any torchvision/<name> or timm/<name>.{meant} "
+        f"Unknown source {name!r}: known are {', '.join(known)}, any torchvision/<name> or timm/<name>, and untrained "
+        f"random/torchvision/<name> or random/timm/<name>.{meant} "
         "Files of your own are named in backbones.own or found in backbones.weights_root."
     )
 
@@ -208,7 +218,7 @@ def build_network(source: Source, *, backbones: Backbones, packages_folder: Path
     network = build_architecture(source.architecture, classes=source.classes)
     absent = frozenset() if weights.has_head else head_tensors(source.architecture)
     state = read_state(weights, backbones=backbones, packages_folder=packages_folder)
-    prefix = weights.prefix if isinstance(weights, TensorFile) else ""
+    prefix = weights.prefix if isinstance(weights, TensorFile | ReleasedFile) else ""
     fit_state(network, state, origin=f"Source {source.name}", match=weights.match, ignored=absent, prefix=prefix)
     return network
 

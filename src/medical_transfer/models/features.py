@@ -1,5 +1,6 @@
 """What a frozen network makes of images, computed once: features for scores, activations at cuts for training.
 
+Features come with the probabilities of the source's own classes where it has a head (`own_head`).
 Views are augmented copies of an image: view 0 is the image as it is. Pictures are kept in half precision with their
 error measured (`medical_transfer.models.activation_map`); feature vectors stay float32. On a CPU all of it is computed
 by ONNX Runtime, at every cut (`medical_transfer.models.runner`).
@@ -20,9 +21,10 @@ from torch import Tensor, nn
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.data.augment import POLICIES
 from medical_transfer.models.activation_map import ActivationMap, Rounding, worst
-from medical_transfer.models.backbones import build_trunk
-from medical_transfer.models.classifier import Classifier, Normalise
-from medical_transfer.models.runner import CHUNK, Runner, as_images, fast_runner, in_chunks
+from medical_transfer.models.classifier import Classifier
+from medical_transfer.models.own_head import SeeingNetwork, divide
+from medical_transfer.models.runner import CHUNK, as_images, fast_runner, in_chunks
+from medical_transfer.models.seen import Seen, write_seen
 from medical_transfer.models.source import Source
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.progress import progress
@@ -82,10 +84,34 @@ def write_features(
     packages_folder: Path,
     folder: Path,
 ) -> None:
-    """Write `features.npy` (n, D) float32: the images of `slots_n` under a source, in their order."""
-    run = _source_runner(source, size=pixels_NSS3.shape[1], backbones=backbones, packages_folder=packages_folder)
-    chunks = [run(images)[0] for images in in_chunks(pixels_NSS3, slots_n, f"Features of {source.name}")]
-    np.save(folder / "features.npy", np.concatenate(chunks))
+    """Write what a source makes of the images of `slots_n`, in their order: the files of `models.seen`."""
+    seen = see_images(
+        source, pixels_NSS3=pixels_NSS3, slots_n=slots_n, backbones=backbones, packages_folder=packages_folder
+    )
+    write_seen(folder, seen)
+
+
+def see_images(
+    source: Source,
+    *,
+    pixels_NSS3: NDArray[np.uint8],
+    slots_n: NDArray[np.int64],
+    backbones: Backbones,
+    packages_folder: Path,
+) -> Seen:
+    """What a source makes of the images of `slots_n`, in their order, by one pass through its network.
+
+    Raises:
+        UserError: where the source cannot be built.
+    """
+    trunk, head, why_none = divide(source, backbones=backbones, packages_folder=packages_folder)
+    outputs = ("features",) if head is None else ("features", "probabilities")
+    run = fast_runner(
+        SeeingNetwork(source.preprocessing, trunk, head).eval(), outputs=outputs, size=pixels_NSS3.shape[1]
+    )
+    chunks = [run(images) for images in in_chunks(pixels_NSS3, slots_n, f"Features of {source.name}")]
+    arrays = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+    return Seen(arrays[0], arrays[1] if head is not None else None, why_none)
 
 
 def write_views(
@@ -148,9 +174,3 @@ def _explain_no_number(architecture: str, cut: int) -> Iterator[None]:
             f"{architecture} makes NaN or infinite activations before its stage {cut} while nothing of it has learned: "
             "its weights are damaged, or its mean and std (backbones.own) are not those it was trained with."
         ) from error
-
-
-def _source_runner(source: Source, *, size: int, backbones: Backbones, packages_folder: Path) -> Runner:
-    trunk = build_trunk(source, backbones=backbones, packages_folder=packages_folder)
-    module = nn.Sequential(Normalise(source.preprocessing), trunk).eval()
-    return fast_runner(module, outputs=("features",), size=size)

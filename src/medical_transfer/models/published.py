@@ -1,12 +1,40 @@
-"""Sources that torchvision and timm publish, by any of their names."""
+"""Sources that torchvision and timm publish, by any of their names, and their networks untrained."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from medical_transfer.models.architectures import timm_facts, unknown_network
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.source import Source
-from medical_transfer.models.weights import PublishedFile, TimmFile
+from medical_transfer.models.weights import PublishedFile, TimmFile, Untrained
 from medical_transfer.types import UserError
+
+UNTRAINED = "random/"
+
+
+def library_source(name: str) -> Source:
+    """Source `torchvision/<network>` or `timm/<network>`, or with `random/` before it the same network untrained.
+
+    Raises:
+        UserError: where the library has no such network or no such weights.
+    """
+    if name.startswith(UNTRAINED):
+        return _untrained(library_source(name.removeprefix(UNTRAINED)))
+    library, _, network = name.partition("/")
+    return torchvision_source(network) if library == "torchvision" else timm_source(network)
+
+
+def _untrained(trained: Source) -> Source:
+    """Its network as initialised by a stream of its own, so the same wherever and whenever it is built."""
+    return replace(
+        trained,
+        name=UNTRAINED + trained.name,
+        domain="none (untrained control)",
+        weights=Untrained(f"init/{UNTRAINED}{trained.architecture}"),
+        licence="none",
+        source_accuracy=None,
+    )
 
 
 def torchvision_source(name: str) -> Source:

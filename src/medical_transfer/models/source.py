@@ -14,8 +14,8 @@ class Source:
     """What a network was trained on, how it is built and filled, and what it expects of its images.
 
     `architecture` rebuilds the network without its weights (`onnx` where only a graph exists); `classes` are the
-    outputs of its own head. `source_accuracy` (top-1, between 0 and 1) and `parameters` (head included) are as
-    published, None where they are not.
+    outputs of its own head. `source_accuracy` (top-1, between 0 and 1) and `parameters` (head included, unless the file
+    ends before it) are as published, None where they are not.
     """
 
     name: str

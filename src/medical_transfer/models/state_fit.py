@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 
 from torch import Tensor, nn
 
+from medical_transfer.models.architectures import AUXILIARY_HEADS
 from medical_transfer.models.weights import Match
 from medical_transfer.types import UserError
 
@@ -31,7 +32,8 @@ def fit_state(
         network: takes the values; half precision is widened.
         state: tensors as their file names them.
         origin: what the tensors are called in an error.
-        match: by name, or by position (then the last part of the names, weight or running_mean, must agree too).
+        match: by name, by position (then the last part of the names, weight or running_mean, must agree too), or by
+            the number of the child module that names begin with.
         ignored: tensors of the network that the file does not hold (its head).
         prefix: what was already taken off the names.
         advice: what to do where they do not fit; another prefix that the names carry comes before it.
@@ -43,6 +45,8 @@ def fit_state(
     found = dict(state)
     if match == "order":
         found = _renamed_by_position(_without_counters(found), list(_without_counters(wanted)))
+    elif match == "children":
+        found = _renamed_by_children(found, network)
     learned, needed = _without_counters(found), _without_counters(wanted)
     problems = _mismatches(learned, needed)
     if problems:
@@ -88,6 +92,20 @@ def _renamed_by_position(found: Mapping[str, Tensor], wanted: list[str]) -> dict
         target = wanted[index] if index < len(wanted) else name
         same_kind = target.rpartition(".")[2] == name.rpartition(".")[2]
         renamed[target if same_kind else name] = tensor
+    return renamed
+
+
+def _renamed_by_children(found: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """`7.0.conv1.weight` to `layer4.0.conv1.weight`: heads for training only are not counted, as in files without them.
+
+    A name whose number has no child keeps it, and so shows as a mismatch.
+    """
+    children = [name for name, _ in network.named_children() if name not in AUXILIARY_HEADS]
+    numbers = {str(number): child for number, child in enumerate(children)}
+    renamed = {}
+    for name, tensor in found.items():
+        number, dot, rest = name.partition(".")
+        renamed[f"{numbers.get(number, number)}{dot}{rest}"] = tensor
     return renamed
 
 

