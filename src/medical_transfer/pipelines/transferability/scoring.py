@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.backbones import JOIN, Backbones
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
@@ -56,8 +56,19 @@ class Scoring:
     seed: int
 
 
-def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float32], float]:
-    """Features (N, D) of the training images under a source, and the seconds that they cost when computed."""
+class SourceFeatures(NamedTuple):
+    """What a source makes of the N training images, and the seconds that it cost when it was computed."""
+
+    features_ND: NDArray[np.float32]
+    seconds: float
+    widths: tuple[int, ...] = ()
+    """Of several sources side by side: D of each."""
+
+
+def source_features(source: Source, scoring: Scoring) -> SourceFeatures:
+    """Features of the training images under a source, computed once; several side by side take those of each."""
+    if len(source.parts) > 1:
+        return _side_by_side([source_features(part, scoring) for part in source.parts])
     key = content_key(
         inputs={"cache": scoring.cache.key, "source": source.identity, "images": list(scoring.rows.image_ids)},
         parameters=[],
@@ -78,19 +89,29 @@ def source_features(source: Source, scoring: Scoring) -> tuple[NDArray[np.float3
 
     folder = once(scoring.folders.features, key, compute)
     features: NDArray[np.float32] = np.load(folder / "features.npy", mmap_mode="r")
-    return features, seconds_spent(folder)
+    return SourceFeatures(features, seconds_spent(folder))
+
+
+def _side_by_side(each: list[SourceFeatures]) -> SourceFeatures:
+    features_ND = np.hstack([found.features_ND for found in each])
+    widths = tuple(found.features_ND.shape[1] for found in each)
+    return SourceFeatures(features_ND, sum(found.seconds for found in each), widths)
 
 
 def compare_sources(scoring: Scoring) -> dict[str, Any]:
     """Score and rank every source: all of `transferability.json` but the choice."""
     sources = [find_source(name, scoring.backbones) for name in scoring.config.sources]
     features = {source.name: source_features(source, scoring) for source in sources}
-    reference = features[CONTROL][0] if CONTROL in features else None
+    reference = features[CONTROL].features_ND if CONTROL in features else None
     scores = {
-        source.name: score_source(_evidence(source, features[source.name][0], reference, scoring)) for source in sources
+        source.name: score_source(_evidence(source, features[source.name], reference, scoring)) for source in sources
     }
+    for source in _best_side_by_side(sources, scores, scoring):
+        sources.append(source)
+        features[source.name] = source_features(source, scoring)
+        scores[source.name] = score_source(_evidence(source, features[source.name], reference, scoring))
     return {
-        "sources": [_row(source, *features[source.name], scores[source.name]) for source in sources],
+        "sources": [_row(source, features[source.name], scores[source.name]) for source in sources],
         "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
         "agreement": None,
         "images": len(scoring.rows),
@@ -117,10 +138,11 @@ def with_choice(scored: dict[str, Any], *, all_frozen: bool, chosen: str | None)
 
 
 def _evidence(
-    source: Source, features_ND: NDArray[np.float32], reference_NE: NDArray[np.float32] | None, scoring: Scoring
+    source: Source, found: SourceFeatures, reference_NE: NDArray[np.float32] | None, scoring: Scoring
 ) -> Evidence:
     return Evidence(
-        features_ND=features_ND,  # type: ignore[arg-type]
+        features_ND=found.features_ND,  # type: ignore[arg-type]
+        widths=found.widths,
         labels_N=scoring.rows.labels_N,
         groups_N=scoring.rows.groups_N,
         reference_features_NE=None if source.name == CONTROL else reference_NE,  # type: ignore[arg-type]
@@ -132,17 +154,31 @@ def _evidence(
     )
 
 
-def _row(source: Source, features_ND: NDArray[np.float32], seconds: float, scores: SourceScores) -> dict[str, Any]:
+def _best_side_by_side(sources: list[Source], scores: dict[str, SourceScores], scoring: Scoring) -> list[Source]:
+    """The best sources by their probe as one more (`transferability.fuse`), unless two lack or it competes already."""
+    single = [source.name for source in sources if len(source.parts) == 1 and not _untrained(source)]
+    ranked = rankings({name: scores[name].values for name in single}).get("linear_probe", ())
+    best = ranked[: scoring.config.fuse]
+    if len(best) < 2 or set(best) in [{part.name for part in source.parts} for source in sources]:
+        return []
+    return [find_source(JOIN.join(best), scoring.backbones)]
+
+
+def _untrained(source: Source) -> bool:
+    return all(isinstance(part.weights, Untrained) for part in source.parts)
+
+
+def _row(source: Source, found: SourceFeatures, scores: SourceScores) -> dict[str, Any]:
     return {
         "name": source.name,
         "domain": source.domain,
         "licence": source.licence,
         "trainable": source.trainable,
-        "untrained": isinstance(source.weights, Untrained),
-        "features": features_ND.shape[1],
+        "untrained": _untrained(source),
+        "features": found.features_ND.shape[1],
         "parameters": source.parameters,
         "source_accuracy": source.source_accuracy,
-        "seconds": round(seconds, 3),
+        "seconds": round(found.seconds, 3),
         "scores": {name: asdict(value) for name, value in scores.values.items()},
         "fold_aurocs": list(scores.fold_aurocs),
     }
