@@ -62,8 +62,8 @@ class Evidence:
         self._set("features_ND", features_ND)
         if self.widths and sum(self.widths) != features_ND.shape[1]:
             raise UserError(
-                f"The features of {self.source} are {features_ND.shape[1]}, but the sources side by side have "
-                f"{' + '.join(map(str, self.widths))}: give the features of those sources, in their order."
+                f"There are {features_ND.shape[1]} features of {self.source}, but the sources that stand side by side "
+                f"have {' + '.join(map(str, self.widths))}: give the features of those sources, in their order."
             )
         self._set("labels_N", _codes(self.labels_N, "labels", len(features_ND)))
         self._set("groups_N", _codes(self.groups_N, "groups", len(features_ND)))
