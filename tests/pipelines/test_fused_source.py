@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,14 @@ from mini_set import SIZE, marks, parameters, predictions, run
 from safetensors.torch import save_file
 
 from graphs import WIDTH, Tiny, export
+from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.evaluation.predict import predict_manifest
 from medical_transfer.models.architectures import build_architecture
+from medical_transfer.models.backbones import find_source
 from medical_transfer.models.card import TrainedModel
+from medical_transfer.pipelines.transferability.scoring import SourceFeatures, _evidence, _side_by_side
 from medical_transfer.runtime.files import read_json
 from medical_transfer.training.callbacks import KeepBest
 from medical_transfer.types import UserError
@@ -71,6 +76,20 @@ def test_each_network_is_run_once_for_the_scores(built: Path) -> None:
     assert both["licence"] == "unknown; CC BY-NC 4.0"
     assert len(both["fold_aurocs"]) == 2
     assert "net+tiny" in scores(built)["ranking"]["linear_probe"]
+
+
+def test_scores_know_which_features_are_of_which_source() -> None:
+    each = [
+        SourceFeatures(np.full((6, 2), 1.0, np.float32), 1.5),
+        SourceFeatures(np.full((6, 3), 2.0, np.float32), 2.0),
+    ]
+    together = _side_by_side(each)
+    assert (together.features_ND[0].tolist(), together.seconds) == ([1, 1, 2, 2, 2], 3.5)
+    rows = SimpleNamespace(labels_N=np.arange(6) % 2, groups_N=np.arange(6))
+    scoring = SimpleNamespace(rows=rows, config=Transferability(), seed=0)
+    source = find_source("resnet18+resnet50", Backbones())
+    assert _evidence(source, together, None, scoring).widths == (2, 3)
+    assert _evidence(source.parts[0], each[0], None, scoring).widths == ()
 
 
 def test_it_is_built_and_told_of(built: Path) -> None:
@@ -135,7 +154,8 @@ def test_the_best_ones_compete_side_by_side_where_asked_for(
     built: Path, mini_set: Path, weights: Path, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(built, tmp_path / "run"))
-    given = given_for(mini_set, weights, fuse=2, chosen=None, sources=["random", "tiny", "net"])
+    sources = ["random", "tiny", "net"]  # of which the untrained one is none of the best, however few there are
+    given = given_for(mini_set, weights, fuse=3, chosen=None, sources=sources)
     run(root, given, "transferability")
     told = scores(root)
     order = [name for name in told["ranking"]["linear_probe"] if name in ("tiny", "net")]
@@ -144,6 +164,6 @@ def test_the_best_ones_compete_side_by_side_where_asked_for(
     known = next(row for row in scores(built)["sources"] if row["name"] == "net+tiny")
     assert rows["+".join(order)]["fold_aurocs"] == pytest.approx(known["fold_aurocs"], abs=1e-3)
     assert len(list((root / "04_feature").rglob("features.npy"))) == 3
-    again = given_for(mini_set, weights, fuse=2, chosen=None)  # where it competes already, nothing is added
+    again = given_for(mini_set, weights, fuse=3, chosen=None)  # where it competes already, nothing is added
     run(root, again, "transferability")
     assert [row["name"] for row in scores(root)["sources"]] == ["tiny", "net", "net+tiny"]
