@@ -143,6 +143,8 @@ REFUSED = [
     (Evaluation, {"threshold": "best"}, "threshold"),
     (Transferability, {"sources": []}, "sources"),
     (Transferability, {"folds": 1}, "folds"),
+    (Transferability, {"fuse": 0}, "fuse"),
+    (Backbones, {"own": {"a+b": {"path": "x.pth", "architecture": "timm/resnet18"}}}, "own"),
     (Images, {"kind": "jpeg"}, "kind"),
     (Images, {"root": "~nobody-of-this-name/images"}, "root"),
     (Images, {"size": 8}, "size"),

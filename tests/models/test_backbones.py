@@ -161,6 +161,9 @@ def test_any_timm_name_with_or_without_a_tag():
         ("timm/resnet18.nothing", "timm has no network"),
         ("random/resnet18", "Unknown source 'random/resnet18'.*random/torchvision/<name>"),
         ("random/torchvision/resnet19", "torchvision has no network"),
+        ("efficientnet_lite0+efficientnet_lite9", "Unknown source 'efficientnet_lite9'"),
+        ("+", r"two or more different names joined by \+, .*; found '', '' in '\+'"),
+        ("resnet18+resnet50+resnet18", r"found 'resnet18', 'resnet50', 'resnet18' in"),
     ],
 )
 def test_an_unknown_name_lists_known_ones(name, words):
@@ -290,6 +293,7 @@ def test_words_of_preprocessing(tmp_path_factory, mean, bgr):
         ({"preprocessing": "HSV, [0,1], no mean, no std"}, "expected RGB or BGR"),
         ({"preprocessing": "RGB, [0,1], mean [0.1,0.2] std 0.5"}, "expected RGB or BGR"),
         ({"file": "../net.safetensors"}, "in the folder itself"),
+        ({"file": "net+more.safetensors"}, r"names net\+more\.safetensors: a \+ joins names of sources, so rename"),
         ({"file": None}, "no list of weights"),
     ],
 )

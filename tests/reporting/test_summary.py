@@ -124,6 +124,10 @@ def test_untrained_is_what_the_source_says_not_its_name(told: dict[str, Any]) ->
 
 def test_a_trunk_that_did_not_learn_is_said_to_have_been_kept(told: dict[str, Any]) -> None:
     told["card"]["parameters"][0]["trainable"] = 0
+    several = told["card"] | {"source": "a+b", "members": [{"source": "a"}, {"source": "b"}]}
+    assert summary_sentences(**(told | {"card": several}))[0].startswith(
+        "The pretrained networks a and b side by side were kept as they are: only a new last part was trained on"
+    )
     assert summary_sentences(**told)[0] == (
         "The pretrained network lite0, which had learned from ImageNet, was kept as it is: only a new last part was "
         "trained on these images to tell “yes” (positive) from “no” (negative)."

@@ -62,6 +62,26 @@ def test_a_graph_competes_only_where_all_is_frozen():
     assert "only as a graph" not in choose([BEST, worse], all_frozen=False).why
 
 
+def test_several_sources_side_by_side_compete_only_where_all_is_frozen():
+    both = Candidate("a+b", (0.98, 0.99, 1.0), parameters=1400, trainable=False)
+    left_out = choose([BEST, both], all_frozen=False)
+    assert left_out.name == "best"
+    assert left_out.why.endswith(
+        "a+b (0.9900) is several sources side by side and competes with model.freeze=all only."
+    )
+    assert choose([BEST, both], all_frozen=True).name == "a+b"
+    refused = (
+        r"'a\+b', which is several sources side by side and gives frozen features only: set model\.freeze=all or na"
+    )
+    with pytest.raises(UserError, match=refused):
+        choose([BEST, both], all_frozen=False, chosen="a+b")
+    with pytest.raises(UserError, match=r"All sources \(a\+b\) are several side by side and give frozen features only"):
+        choose([both], all_frozen=False)
+    graph = Candidate("graph", (0.9, 0.9, 0.9), trainable=False)
+    with pytest.raises(UserError, match=r"\(a\+b, graph\) exist only as graphs or are several side by side and give"):
+        choose([both, graph], all_frozen=False)
+
+
 def test_the_control_is_never_taken_for_its_price_but_spoken_of():
     control = Candidate("random", (0.91, 0.90, 0.92), parameters=1, control=True)
     choice = choose([control, BEST], all_frozen=False)

@@ -39,6 +39,7 @@ BAD = {
     "logits": ({"source_probabilities_NK": np.ones((6, 4))}, "are no probabilities: expected rows of numbers from 0"),
     "negative": ({"source_probabilities_NK": np.tile([1.5, -0.5], (6, 1))}, "are no probabilities"),
     "NaN probability": ({"source_probabilities_NK": np.full((6, 4), np.nan)}, "source probabilities .* hold NaN"),
+    "other sources": ({"widths": (3, 1)}, r"There are 2 features of this source, but the sources .* have 3 \+ 1: give"),
     "other layer": ({"source_features_MD": np.ones((9, 3))}, "Source-domain images have 3 features, target images 2"),
 }
 

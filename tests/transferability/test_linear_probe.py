@@ -52,6 +52,21 @@ def test_standardises_with_training_rows_only():
     assert probe_folds(moved)[0] == pytest.approx(plain_auroc(moved, train, test), abs=2e-3)
 
 
+@pytest.mark.parametrize("scale", [0.001, 1000.0])
+def test_how_large_the_features_of_one_of_several_sources_are_changes_nothing(scale):
+    evidence = make(width=20, widths=(12, 8))
+    features_ND = evidence.features_ND * np.repeat([1.0, scale], [12, 8])
+    assert probe_folds(replace(evidence, features_ND=features_ND)) == pytest.approx(probe_folds(evidence), abs=1e-6)
+
+
+def test_with_one_median_for_all_the_small_features_of_one_of_several_sources_would_be_lost():
+    evidence = make(width=20, widths=(12, 8))
+    shrunk = replace(evidence, features_ND=evidence.features_ND * np.repeat([1.0, 0.001], [12, 8]))
+    together, lost = replace(shrunk, widths=()), replace(shrunk, features_ND=shrunk.features_ND[:, :12], widths=())
+    assert probe_folds(together) == pytest.approx(probe_folds(lost), abs=0.02)
+    assert linear_probe(shrunk) > linear_probe(together) + 0.01
+
+
 def test_keeps_groups_together_and_covers_every_image_once():
     evidence = make(images=300, groups_of=7, classes=3)
     seen = []

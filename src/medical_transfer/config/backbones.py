@@ -10,6 +10,9 @@ from medical_transfer.config.base import Block, UserPath
 
 Triple = tuple[float, float, float]
 
+JOIN = "+"
+"""Joins the names of sources whose features stand side by side as one source."""
+
 
 class OwnSource(Block):
     """A checkpoint of your own: one entry `name: {path, architecture, ...}`."""
@@ -65,3 +68,11 @@ class Backbones(Block):
     """Fetch missing files of these; false: a missing file stops the run with its address."""
     own: dict[str, OwnSource] = Field(default={})
     """Your own checkpoints: name -> file, architecture, preprocessing."""
+
+    @field_validator("own")
+    @classmethod
+    def _names_are_of_one(cls, own: dict[str, OwnSource]) -> dict[str, OwnSource]:
+        joined = [name for name in own if JOIN in name]
+        if joined:
+            raise ValueError(f"{joined[0]!r} has a {JOIN}, which joins names of sources: name the entry without it")
+        return own

@@ -17,8 +17,8 @@ class Model(Block):
     dropout: float = Field(default=0.2, ge=0, lt=1)
     """Dropout before the linear head (the chapter's heads have their own)."""
     freeze: Literal["all", "partial", "none"] = "partial"
-    """`all`: only the head learns, so that sources that exist only as a graph compete too; `partial`: the last stages
-    and the head; `none`: everything."""
+    """`all`: only the head learns, so that sources that exist only as a graph, and several side by side, compete too;
+    `partial`: the last stages and the head; `none`: everything."""
     trainable_stages: int = Field(default=3, ge=1)
     """With `partial`: so many of the last stages of the trunk learn."""
 

@@ -30,7 +30,10 @@ class Transferability(Block):
     sources: list[str] = Field(
         default=["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "random"], min_length=1
     )
-    """Names from the registry of backbones; `random` is the untrained control."""
+    """Names from the registry of backbones; `random` is the untrained control, `a+b` is the features of the sources a
+    and b side by side, which competes where `model.freeze` is `all`."""
+    fuse: int = Field(default=1, ge=1, le=10)
+    """The so many best sources by their linear probe, side by side, compete as one more; 1: none."""
     chosen: str | None = None
     """Take this source whatever the scores say; null: the one with the fewest parameters within one standard error
     of the best cross-validated linear probe."""

@@ -2,8 +2,8 @@
 
 `SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
 everything that those libraries publish, `random/<architecture>` for the same networks untrained, the files of a weights
-folder carry their file's name, and own checkpoints the name of their YAML entry. Looking a source up imports no torch,
-unless its name asks one of those libraries.
+folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the features of the sources a
+and b side by side. Looking a source up imports no torch, unless its name asks one of those libraries.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
+from medical_transfer.models.fusion import fuse, members_of
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.released import RELEASED
-from medical_transfer.models.source import Source
+from medical_transfer.models.source import Fused, Source
 from medical_transfer.models.weights import (
     Graph,
     PublishedFile,
@@ -154,11 +155,14 @@ def known_sources(backbones: Backbones) -> dict[str, Source]:
 
 
 def find_source(name: str, backbones: Backbones) -> Source:
-    """Look a source up by name.
+    """Look a source up by name, or several that a `+` joins.
 
     Raises:
         UserError: where nothing has that name; it lists the known ones.
     """
+    members = members_of(name)
+    if len(members) > 1:
+        return fuse([find_source(member, backbones) for member in members])
     known = known_sources(backbones)
     if name in known:
         return known[name]
@@ -176,7 +180,8 @@ def check_names(names: Iterable[str], backbones: Backbones) -> None:
         UserError: names each unknown source, what is known and what may have been meant.
     """
     known = known_sources(backbones)
-    unknown = [name for name in names if name not in known and not _published(name)]
+    single = dict.fromkeys(member for name in names for member in members_of(name))
+    unknown = [name for name in single if name not in known and not _published(name)]
     if unknown:
         raise UserError(" ".join(_unknown(name, known) for name in unknown))
 
@@ -200,13 +205,18 @@ def build_network(source: Source, *, backbones: Backbones, packages_folder: Path
     """Build a source with its weights and its own head: for scores that need the source's probabilities.
 
     Raises:
-        UserError: where the weights are missing, damaged or do not fit, or exist only as a graph.
+        UserError: where the weights are missing, damaged or do not fit, or there is no one network with a head.
     """
     from medical_transfer.models.architectures import build_architecture, head_tensors  # noqa: PLC0415 - torch
     from medical_transfer.models.state_fit import fit_state  # noqa: PLC0415
     from medical_transfer.models.weight_files import read_state  # noqa: PLC0415
 
     weights = source.weights
+    if isinstance(weights, Fused):
+        raise UserError(
+            f"Source {source.name} is several sources side by side: it gives frozen features and has no head of its "
+            "own. Name one of them."
+        )
     if isinstance(weights, Graph):
         raise UserError(
             f"Source {source.name} exists only as an ONNX graph: it gives frozen features and has no head of its own. "
@@ -229,6 +239,15 @@ def build_trunk(source: Source, *, backbones: Backbones, packages_folder: Path) 
     Raises:
         UserError: where the weights are missing, damaged or do not fit.
     """
+    if isinstance(source.weights, Fused):
+        from medical_transfer.models.fused_trunk import FusedTrunk, Member  # noqa: PLC0415 - torch
+
+        return FusedTrunk(
+            [
+                Member(build_trunk(part, backbones=backbones, packages_folder=packages_folder), part.preprocessing)
+                for part in source.parts
+            ]
+        ).eval()
     if isinstance(source.weights, Graph):
         from medical_transfer.models.graph_trunk import read_graph  # noqa: PLC0415 - torch, onnxruntime
 

@@ -19,6 +19,7 @@ import medical_transfer
 from medical_transfer.config.augmentation import Symmetry
 from medical_transfer.config.base import Block
 from medical_transfer.models.preprocessing import Preprocessing
+from medical_transfer.models.source import Fused, Source
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.stage import MARK
 from medical_transfer.types import UserError
@@ -34,6 +35,26 @@ def current_versions() -> dict[str, str]:
     return {"medical_transfer": medical_transfer.__version__, **libraries}
 
 
+class MemberCard(Block):
+    """One of the sources that stand side by side in a model."""
+
+    source: str
+    """Name in the registry."""
+    source_domain: str
+    """What it was trained on, in words."""
+    source_fingerprint: str
+    """What identifies its tensors."""
+    source_parameters: int | None = None
+    """Number of parameters as published, with its own head."""
+    architecture: str
+    """Name that rebuilds its trunk; `onnx` where it is a graph."""
+    graph_output: str | None = None
+    """Of a graph: the output that holds the features."""
+    preprocessing: Preprocessing
+    """What it expects; the model does it itself."""
+    weights_licence: str
+
+
 class ModelCard(Block):
     """Everything needed to rebuild, apply and judge a trained model, beside its tensors."""
 
@@ -41,10 +62,19 @@ class ModelCard(Block):
     """Kind of training: finetune, dann, distill, ..."""
     source: str
     """Name of the pretrained source in the registry."""
+    source_domain: str = "unknown"
+    """What it was trained on, in words."""
+    source_parameters: int | None = None
+    """Number of its parameters as published, with its own head."""
     source_fingerprint: str
     """What identifies the source's tensors."""
     architecture: str
-    """Name that rebuilds the trunk without the source's weights; `onnx` where it is a graph."""
+    """Name that rebuilds the trunk without the source's weights; `onnx` where it is a graph, `fused` where several
+    stand side by side."""
+    members: tuple[MemberCard, ...] = ()
+    """The sources that stand side by side, in the order of their features; of one source none."""
+    features: int | None = None
+    """Length of a feature vector. Filled in when the model is saved."""
     head: str
     dropout: float = Field(ge=0, lt=1)
     classes: tuple[str, ...] = Field(min_length=2)
@@ -89,6 +119,21 @@ class ModelCard(Block):
             raise ValueError(f"positive_class={self.positive_class!r} is none of {self.classes}")
         return self
 
+    @model_validator(mode="after")
+    def _members_stand_side_by_side(self) -> Self:
+        fewest = 2 if self.architecture == Fused.architecture else 0
+        if len(self.members) < fewest or (self.members and not fewest):
+            raise ValueError(f"architecture={self.architecture} with {len(self.members)} members")
+        return self
+
+
+def source_facts(source: Source) -> dict[str, Any]:
+    """What a card says of the source that a model stands on, by the names of its fields."""
+    members = source.parts if isinstance(source.weights, Fused) else ()
+    outputs = [getattr(member.weights, "output", None) for member in members]
+    cards = [MemberCard(**_facts_of(m), graph_output=output) for m, output in zip(members, outputs, strict=True)]
+    return {**_facts_of(source), "members": tuple(cards)}
+
 
 def write_card(folder: Path, card: ModelCard) -> ModelCard:
     """Write a card with the checksum of its content, whole or not at all; return it as written."""
@@ -132,6 +177,18 @@ def remedy(folder: Path) -> str:
     if (folder / MARK).exists():
         return f"delete the folder {folder} and give the same command again, which trains this model again."
     return f"copy the whole model again to {folder} from where it was trained."
+
+
+def _facts_of(source: Source) -> dict[str, Any]:
+    return {
+        "source": source.name,
+        "source_domain": source.domain,
+        "source_fingerprint": source.fingerprint,
+        "source_parameters": source.parameters,
+        "architecture": source.architecture,
+        "preprocessing": source.preprocessing,
+        "weights_licence": source.licence,
+    }
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """A trained model as two files: tensors in safetensors and a card in JSON. Nothing in it is ever unpickled.
 
-A trunk that is an ONNX graph lies among the tensors, as bytes.
+A trunk that is an ONNX graph lies among the tensors, as bytes. Of several sources side by side all tensors are there,
+and the card says of each what rebuilds it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor
 
 from medical_transfer.models.architectures import behead, build_architecture
-from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, ModelCard, read_card, remedy, write_card
+from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, MemberCard, ModelCard, read_card, remedy, write_card
 from medical_transfer.models.classifier import Classifier, build_classifier
+from medical_transfer.models.fused_trunk import FusedTrunk, Member
 from medical_transfer.models.graph_trunk import GraphTrunk
+from medical_transfer.models.source import Fused
 from medical_transfer.models.stages import Trunk
 from medical_transfer.models.state_fit import fit_state
 from medical_transfer.models.trunk import AnyTrunk
@@ -23,8 +26,8 @@ from medical_transfer.models.weights import Graph
 from medical_transfer.runtime.files import sha256_of
 from medical_transfer.types import UserError
 
-_GRAPH = "trunk.graph"
-"""Name of the tensor that holds a graph's bytes."""
+_GRAPH = "graph"
+"""Name, in its trunk, of the tensor that holds a graph's bytes."""
 
 
 def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> ModelCard:
@@ -33,11 +36,14 @@ def save_checkpoint(folder: Path, classifier: Classifier, card: ModelCard) -> Mo
     Raises:
         ValueError: where the card names another architecture than the model has.
     """
-    if card.architecture != classifier.trunk.architecture:
-        raise ValueError(f"card of {card.architecture} for a model of {classifier.trunk.architecture}")
+    trunk = classifier.trunk
+    named = (card.architecture, *(member.architecture for member in card.members))
+    found = (trunk.architecture, *(each.architecture for each in _trunks_in(trunk)))
+    if named != found:
+        raise ValueError(f"card of {', '.join(named)} for a model of {', '.join(found)}")
     write_tensors(classifier, folder / WEIGHTS_FILE)
-    facts = {"sha256": sha256_of(folder / WEIGHTS_FILE), "graph_output": classifier.trunk.graph_output}
-    return write_card(folder, card.model_copy(update=facts))
+    facts = {"sha256": sha256_of(folder / WEIGHTS_FILE), "graph_output": trunk.graph_output}
+    return write_card(folder, card.model_copy(update={**facts, "features": trunk.feature_dim}))
 
 
 def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
@@ -61,10 +67,10 @@ def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
 
 
 def blank_classifier(card: ModelCard, tensors: Mapping[str, Tensor]) -> Classifier:
-    """Build the untrained network that a card describes; of `tensors` only a graph is looked at.
+    """Build the untrained network that a card describes; of `tensors` only graphs are looked at.
 
     Raises:
-        UserError: where no such architecture or head exists here, or the graph is missing.
+        UserError: where no such architecture or head exists here, or a graph is missing.
     """
     return build_classifier(
         _blank_trunk(card, tensors),
@@ -77,13 +83,27 @@ def blank_classifier(card: ModelCard, tensors: Mapping[str, Tensor]) -> Classifi
 
 
 def _blank_trunk(card: ModelCard, tensors: Mapping[str, Tensor]) -> AnyTrunk:
+    if card.architecture != Fused.architecture:
+        return _blank_single(card, tensors, "trunk")
+    places = [f"trunk.members.{number}.trunk" for number in range(len(card.members))]
+    trunks = [_blank_single(each, tensors, place) for each, place in zip(card.members, places, strict=True)]
+    return FusedTrunk([Member(trunk, m.preprocessing) for trunk, m in zip(trunks, card.members, strict=True)])
+
+
+def _blank_single(card: ModelCard | MemberCard, tensors: Mapping[str, Tensor], place: str) -> AnyTrunk:
+    """The trunk of one source, of which the tensors begin with `place`."""
     if card.architecture != Graph.architecture:
         return Trunk(card.architecture, behead(build_architecture(card.architecture)))
-    graph, output = tensors.get(_GRAPH), card.graph_output
+    name, output = f"{place}.{_GRAPH}", card.graph_output
+    graph = tensors.get(name)
     if graph is None or graph.dtype != torch.uint8 or output is None:
-        found = f"graph_output {output!r} and {'no ' if graph is None else ''}tensor {_GRAPH} of bytes"
+        found = f"graph_output {output!r} and {'no ' if graph is None else ''}tensor {name} of bytes"
         raise UserError(
             f"The model of {card.source} is said to be a graph, expected its bytes and the name of an output, found "
             f"{found}: was the card or the file edited? Train it again."
         )
     return GraphTrunk(graph, output=output, side=card.preprocessing.size, origin=f"The graph of {card.source}")
+
+
+def _trunks_in(trunk: AnyTrunk) -> tuple[AnyTrunk, ...]:
+    return trunk.trunks if isinstance(trunk, FusedTrunk) else ()

@@ -40,15 +40,22 @@ class Standardise(nn.Module):
     It makes a head's learning rate and its ridge fit any trunk, whatever the size of its features. A feature that
     varies less than the median one is divided by the median's deviation instead of its own: a unit that is silent on
     almost all images carries noise, and would be blown up until it drowns the rest. Nothing of it learns.
+
+    Where several networks' features stand side by side, each network has its own median: the one with the smaller
+    features would else be pressed down as a whole.
+
+    Args:
+        widths: D of each network, in the order of the features.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, feature_dim: int) -> None:
+    def __init__(self, *widths: int) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(feature_dim))
-        self.register_buffer("std", torch.ones(feature_dim))
+        self.widths = widths
+        self.register_buffer("mean", torch.zeros(sum(widths)))
+        self.register_buffer("std", torch.ones(sum(widths)))
 
     def fit(self, features_ND: Tensor) -> None:
         """Take means and standard deviations from features; where most are constant, those keep their size."""
@@ -56,7 +63,7 @@ class Standardise(nn.Module):
         mean = torch.stack([block.double().sum(dim=0) for block in blocks]).sum(dim=0) / len(features_ND)
         squares = torch.stack([(block.double() - mean).square().sum(dim=0) for block in blocks]).sum(dim=0)
         std = (squares / len(features_ND)).sqrt()
-        floored = std.clamp(min=float(std.quantile(0.5)))
+        floored = torch.cat([own.clamp(min=float(own.quantile(0.5))) for own in torch.split(std, list(self.widths))])
         self.mean.copy_(mean)
         self.std.copy_(torch.where(floored > 1e-6, floored, torch.ones_like(std)))
 
@@ -72,7 +79,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.normalise = Normalise(preprocessing)
         self.trunk = trunk
-        self.standardise = Standardise(trunk.feature_dim)
+        self.standardise = Standardise(*trunk.feature_widths)
         self.head = head
 
     def forward(self, images: Tensor) -> Tensor:

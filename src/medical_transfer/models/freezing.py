@@ -42,7 +42,7 @@ def cut_of(trunk: AnyTrunk, strategy: Strategy, trainable_stages: int) -> int:
     stages = len(trunk.stage_names)
     if strategy != "all" and not trunk.learns:
         raise UserError(
-            f"model.freeze is {strategy}, but this source exists only as a graph, of which nothing can learn: "
+            f"model.freeze is {strategy}, but this source {trunk.nature}, of which nothing can learn: "
             "set model.freeze=all or name another source in transferability.chosen."
         )
     if strategy == "partial" and trainable_stages >= stages:

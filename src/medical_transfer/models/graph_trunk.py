@@ -58,6 +58,7 @@ class GraphTrunk(AnyTrunk):
 
     learns: ClassVar[bool] = False
     exportable: ClassVar[bool] = False
+    nature: ClassVar[str] = "exists only as a graph"
     graph: Tensor
 
     def __init__(self, graph: Tensor, *, output: str, side: int, origin: str) -> None:

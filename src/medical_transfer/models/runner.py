@@ -1,12 +1,13 @@
 """The fastest way on this machine to push images through a network that doesn't learn.
 
 ONNX Runtime on a CPU (two to three times the images per second of torch), torch elsewhere and for what cannot be
-exported, such as a trunk that is a graph already. Results agree with torch to
-about 1e-4 of their size.
+exported: a trunk that is a graph already runs as it is, and of a trunk of several each member runs as it would alone.
+Results agree with torch to about 1e-4 of their size.
 """
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from medical_transfer.models.onnx_source import export_trunk, onnx_session
+from medical_transfer.models.fused_trunk import Member
+from medical_transfer.models.onnx_source import export_trunk, exportable, onnx_session
 from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.devices import device, move
 from medical_transfer.runtime.progress import progress
@@ -36,8 +38,9 @@ def fast_runner(module: nn.Module, *, outputs: tuple[str, ...], size: int) -> Ru
         size: S in pixels.
     """
     where = device()
-    exportable = all(getattr(part, "exportable", True) for part in module.modules())
-    return _in_onnx(module, outputs, size) if where.type == "cpu" and exportable else _in_torch(module, where)
+    if where.type != "cpu":
+        return _in_torch(module, where)
+    return _in_onnx(module, outputs, size) if exportable(module) else _in_torch(_sped_up(module, size), where)
 
 
 def in_chunks(pixels_NSS3: NDArray[np.uint8], slots_n: NDArray[np.int64], description: str) -> Iterator[Tensor]:
@@ -57,6 +60,28 @@ def _in_onnx(module: nn.Module, outputs: tuple[str, ...], size: int) -> Runner:
         session = onnx_session(path, threads=cores())
     name = session.get_inputs()[0].name
     return lambda images: tuple(session.run(list(outputs), {name: images.numpy()}))
+
+
+class _Session(nn.Module):
+    """A part that takes images and gives features, run by ONNX Runtime in its place."""
+
+    def __init__(self, part: nn.Module, size: int) -> None:
+        super().__init__()
+        self.run = _in_onnx(part, ("features",), size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images (N, 3, S, S)."""
+        return torch.from_numpy(self.run(images)[0])
+
+
+def _sped_up(module: nn.Module, size: int) -> nn.Module:
+    """The module, or where a trunk of several is in it, a copy whose members of torch run in ONNX Runtime."""
+    members = [part for part in module.modules() if isinstance(part, Member)]
+    if not members:
+        return module
+    # what stands in the memo is not copied: graphs keep the sessions that are open
+    memo = {id(member): _Session(member, size) if exportable(member) else member for member in members}
+    return copy.deepcopy(module, memo)
 
 
 def _in_torch(module: nn.Module, where: torch.device) -> Runner:

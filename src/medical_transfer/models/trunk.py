@@ -1,7 +1,8 @@
 """What the house needs of any trunk: a network without its head, as ordered stages to freeze, to cut and to cache at.
 
-Two kinds meet it: `medical_transfer.models.stages.Trunk`, layers of torch, and
-`medical_transfer.models.graph_trunk.GraphTrunk`, an ONNX graph that runs as it is and learns nothing.
+Three kinds meet it: `medical_transfer.models.stages.Trunk`, layers of torch;
+`medical_transfer.models.graph_trunk.GraphTrunk`, an ONNX graph that runs as it is and learns nothing; and
+`medical_transfer.models.fused_trunk.FusedTrunk`, several of these side by side, which learns nothing either.
 Shapes: images (N, 3, S, S), features (N, D). A cut is the index of a stage: 0 is before the first one, `len(stages)`
 after the last one, where the activation is the feature vector.
 """
@@ -24,6 +25,8 @@ class AnyTrunk(nn.Module, ABC):
 
     learns: ClassVar[bool] = True
     """Whether it has parameters that training can move."""
+    nature: ClassVar[str] = "is a network"
+    """What a source with such a trunk is, to say why it does not learn."""
     exportable: ClassVar[bool] = True
     """Whether torch can export it; else `medical_transfer.models.runner` runs it as it is."""
     graph_output: str | None = None
@@ -44,6 +47,11 @@ class AnyTrunk(nn.Module, ABC):
     @abstractmethod
     def feature_dim(self) -> int:
         """D, the length of a feature vector."""
+
+    @property
+    def feature_widths(self) -> tuple[int, ...]:
+        """D of each network whose features stand side by side in a feature vector: one, unless a trunk has several."""
+        return (self.feature_dim,)
 
     @property
     @abstractmethod

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from medical_transfer.config.backbones import JOIN
 from medical_transfer.models.preprocessing import Preprocessing, Triple
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Graph, TensorFile
@@ -49,6 +50,8 @@ def _source(folder: Path, entry: dict[str, Any]) -> Source:
     file = Path(entry["file"])
     if file.name != entry["file"]:
         raise UserError(f"{folder / INDEX} names {entry['file']!r}: expected a file in the folder itself.")
+    if JOIN in file.stem:
+        raise UserError(f"{folder / INDEX} names {file}: a {JOIN} joins names of sources, so rename the file there.")
     path, sha256 = folder / file, entry["sha256"]
     if file.suffix == ".onnx":
         architecture, classes = Graph.architecture, 0

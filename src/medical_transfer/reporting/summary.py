@@ -67,7 +67,10 @@ def summary_sentences(
 def _what(measured: Measured, transferability: Mapping[str, Any] | None, card: Mapping[str, Any]) -> str:
     source = str(card.get("source") or "")
     facts = _facts_of(source, transferability)
+    members = [member["source"] for member in card.get("members") or ()]
     start = f"The pretrained network {source}" if source else "A network"
+    if members:
+        start = f"The pretrained networks {_listed(members)} side by side"
     if facts.get("untrained"):
         start = "An untrained network"
     elif facts.get("domain"):
@@ -77,7 +80,7 @@ def _what(measured: Measured, transferability: Mapping[str, Any] | None, card: M
     else:
         task = f"to tell apart {len(measured.classes)} classes: {_listed([f'“{name}”' for name in measured.classes])}"
     if _only_the_head_learned(card):
-        start += " was kept as it is: only a new last part"
+        start += f" {'were kept as they are' if members else 'was kept as it is'}: only a new last part"
     return f"{start} was trained on these images {task}."
 
 

@@ -11,7 +11,7 @@ from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.data.readers import licence_of
 from medical_transfer.metrics.calibration import apply_temperature, fit_temperature
 from medical_transfer.metrics.thresholds import fit_threshold
-from medical_transfer.models.card import ModelCard
+from medical_transfer.models.card import ModelCard, source_facts
 from medical_transfer.models.checkpoint import save_checkpoint
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.inference import predict_logits
@@ -35,14 +35,11 @@ def save_calibrated(
     temperature, threshold = _calibration(logits_NC, positive, learning, recipe.evaluation)
     card = ModelCard(
         kind=recipe.training.kind,
-        source=recipe.source.name,
-        source_fingerprint=recipe.source.fingerprint,
-        architecture=recipe.source.architecture,
+        **source_facts(recipe.source),
         head=recipe.model.head,
         dropout=recipe.model.dropout,
         classes=learning.classes,
         positive_class=positive,
-        preprocessing=recipe.source.preprocessing,
         size=recipe.images.size,
         fit=recipe.images.fit,
         symmetries=recipe.augmentation.symmetries,
@@ -51,7 +48,6 @@ def save_calibrated(
         split_hash=split_hash,
         data_fingerprint=learning.cache.meta["fingerprint"],
         data_licence=licence_of(recipe.images),
-        weights_licence=recipe.source.licence,
         number_formats=number_formats,
     )
     save_checkpoint(folder, classifier, card)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from medical_transfer.config.backbones import JOIN
 from medical_transfer.types import UserError
 
 
@@ -20,7 +21,7 @@ class Candidate:
     parameters: int | None = None
     """Number of parameters, the measure of cost; null counts as the most expensive."""
     trainable: bool = True
-    """False: only a graph, good for frozen features (`model.freeze=all`)."""
+    """False: only a graph or several sources side by side, good for frozen features (`model.freeze=all`)."""
     control: bool = False
     """The untrained network: it shows the floor, and is taken only if it is named or alone."""
 
@@ -41,10 +42,11 @@ class Choice:
 def choose(candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | None = None) -> Choice:
     """Pick the source to build.
 
-    Trainable sources compete, frozen graphs too if nothing of the trunk is to be trained (`all_frozen`). The best mean
-    AUROC leads. A source that is within one standard error of the leader is not told apart from it (the one-standard-
-    error rule, Breiman et al. 1984), and of those the one with the fewest parameters is taken. The comparison is
-    paired, see `standard_error`. Where no probe is defined the first admissible source is taken.
+    Trainable sources compete; graphs, and several sources side by side, too if nothing of the trunk is to be trained
+    (`all_frozen`). The best mean AUROC leads. A source that is within one standard error of the leader is not told
+    apart from it (the one-standard-error rule, Breiman et al. 1984), and of those the one with the fewest parameters is
+    taken. The comparison is paired, see `standard_error`. Where no probe is defined the first admissible source is
+    taken.
 
     Args:
         candidates: all sources, in order of preference; the same labels, groups and seed must stand behind their folds.
@@ -90,12 +92,12 @@ def check_choice(trainable: Mapping[str, bool], *, all_frozen: bool, chosen: str
         return
     if chosen is not None and not trainable[chosen]:
         raise UserError(
-            f"transferability.chosen is {chosen!r}, which exists only as a graph and gives frozen features only: "
+            f"transferability.chosen is {chosen!r}, which {_nature(chosen)} and gives frozen features only: "
             "set model.freeze=all or name another source."
         )
     if not any(trainable.values()):
         raise UserError(
-            f"All sources ({', '.join(trainable)}) exist only as graphs and give frozen features only: "
+            f"All sources ({', '.join(trainable)}) {_natures(trainable)} and give frozen features only: "
             "set model.freeze=all or add a trainable one to transferability.sources."
         )
 
@@ -158,9 +160,19 @@ def _against_controls(taken: Candidate, admissible: Sequence[Candidate]) -> str:
 
 
 def _left_out(taken: Candidate, candidates: Sequence[Candidate], admissible: Sequence[Candidate]) -> str:
-    """A word on the graph that did better and could not compete."""
+    """A word on the one that did better and could not compete."""
     better = [each for each in candidates if each not in admissible and each.fold_aurocs and each.auroc > taken.auroc]
     if not better:
         return ""
     best = max(better, key=lambda candidate: candidate.auroc)
-    return f" {best.name} ({best.auroc:.4f}) exists only as a graph and competes with model.freeze=all only."
+    return f" {best.name} ({best.auroc:.4f}) {_nature(best.name)} and competes with model.freeze=all only."
+
+
+def _nature(name: str) -> str:
+    """Why a source that is not trainable isn't, which its name tells."""
+    return "is several sources side by side" if JOIN in name else "exists only as a graph"
+
+
+def _natures(names: Iterable[str]) -> str:
+    fused = {JOIN in name for name in names}
+    return " or ".join(["exist only as graphs"] * (False in fused) + ["are several side by side"] * (True in fused))

@@ -50,6 +50,8 @@ class Evidence:
     """Published accuracy on the source's own task, as a fraction."""
     folds: int = 5
     """Folds of cross-validated scores."""
+    widths: tuple[int, ...] = ()
+    """Where several sources stand side by side: how many of the features are of each, in their order."""
     seed: int = 0
     """Seed of folds and subsamples: give all sources of one ranking the same."""
     source: str = "this source"
@@ -58,6 +60,11 @@ class Evidence:
     def __post_init__(self) -> None:
         features_ND = _matrix(self.features_ND, f"features of {self.source}")
         self._set("features_ND", features_ND)
+        if self.widths and sum(self.widths) != features_ND.shape[1]:
+            raise UserError(
+                f"There are {features_ND.shape[1]} features of {self.source}, but the sources that stand side by side "
+                f"have {' + '.join(map(str, self.widths))}: give the features of those sources, in their order."
+            )
         self._set("labels_N", _codes(self.labels_N, "labels", len(features_ND)))
         self._set("groups_N", _codes(self.groups_N, "groups", len(features_ND)))
         self._check_classes()

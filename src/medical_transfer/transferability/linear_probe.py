@@ -26,11 +26,12 @@ def probe_folds(evidence: Evidence) -> tuple[float, ...]:
     """AUROC of the linear probe in each fold of a stratified cross-validation that keeps groups together.
 
     Features are standardised with the fold's training rows; one that varies less than the median feature is divided by
-    the median's deviation, as in the classifier that will be built (`models/classifier.py` says why). L2 logistic
-    regression with C = 10 / D (multinomial where C > 2); AUROC of two classes, or the mean of each class against the
-    rest. The folds depend on labels, groups and seed only, so that fold k of two sources holds the same images. There
-    are fewer folds than asked for where a class has fewer groups; a class that a fold's training or test part lacks is
-    left out there, a fold without two such classes altogether.
+    the median's deviation, as in the classifier that will be built (`models/classifier.py` says why); of several
+    sources side by side each has its own median. L2 logistic regression with C = 10 / D (multinomial where C > 2);
+    AUROC of two classes, or the mean of each class against the rest. The folds depend on labels, groups and seed only,
+    so that fold k of two sources holds the same images. There are fewer folds than asked for where a class has fewer
+    groups; a class that a fold's training or test part lacks is left out there, a fold without two such classes
+    altogether.
 
     Raises:
         Undefined: a class lies in one group only, or fewer than two folds can be judged.
@@ -71,13 +72,14 @@ def _fit_predict(evidence: Evidence, train: Integers, test: Integers) -> Floats:
     c = LOGIT_VARIANCE / evidence.features_ND.shape[1]
     # 1e-6: far below the spread of folds, and tight enough that the order of rows doesn't move a rank.
     probe = LogisticRegression(C=c, tol=1e-6, max_iter=5000)
-    learned_ND, judged_MD = _standardised(evidence.features_ND[train], evidence.features_ND[test])
+    learned_ND, judged_MD = _standardised(evidence.features_ND[train], evidence.features_ND[test], evidence.widths)
     probabilities_NC: Floats = probe.fit(learned_ND, evidence.labels_N[train]).predict_proba(judged_MD)
     return probabilities_NC
 
 
-def _standardised(train_ND: Floats, test_MD: Floats) -> tuple[Floats, Floats]:
+def _standardised(train_ND: Floats, test_MD: Floats, widths: tuple[int, ...]) -> tuple[Floats, Floats]:
     mean_D, std_D = train_ND.mean(axis=0), train_ND.std(axis=0)
-    scale_D = np.maximum(std_D, np.median(std_D))
+    of_each_source = np.split(std_D, np.cumsum(widths[:-1], dtype=int))
+    scale_D = np.concatenate([np.maximum(own, np.median(own)) for own in of_each_source])
     scale_D[scale_D < 1e-6] = 1.0
     return (train_ND - mean_D) / scale_D, (test_MD - mean_D) / scale_D

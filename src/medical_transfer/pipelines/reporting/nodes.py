@@ -10,7 +10,7 @@ import pandas as pd
 from medical_transfer.config.base import Run
 from medical_transfer.config.blocks import changed
 from medical_transfer.config.images import Images
-from medical_transfer.models.card import TrainedModel
+from medical_transfer.models.card import ModelCard, TrainedModel
 from medical_transfer.pipelines.reporting.figures import FIGURES
 from medical_transfer.runtime.provenance import code_state, command_line
 from medical_transfer.types import Figure
@@ -54,7 +54,7 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
             model_card={
                 **card.model_dump(mode="json"),
                 "parameters": model_plan["parameters"],
-                "licences": {"data": card.data_licence, "weights": card.weights_licence},
+                "licences": _licences(card),
             },
             history=finetuned_history,
             timing=timing,
@@ -64,6 +64,12 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
             limits=limits_of(images, leakage),
         )
     )
+
+
+def _licences(card: ModelCard) -> dict[str, str]:
+    """What is used -> its licence; of several sources side by side each has a line, since all of them hold."""
+    weights = {f"weights of {member.source}": member.weights_licence for member in card.members}
+    return {"data": card.data_licence, **(weights or {"weights": card.weights_licence})}
 
 
 def _provenance(seed: int, settings: dict[str, str]) -> Provenance:

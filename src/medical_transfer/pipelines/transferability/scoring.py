@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_transfer.config.backbones import Backbones
+from medical_transfer.config.backbones import JOIN, Backbones
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
@@ -67,10 +67,17 @@ class SourceFeatures(NamedTuple):
     probabilities_NK: NDArray[np.float32] | None
     """Of the source's own K classes; None: it has no head of its own, see `why_none`."""
     why_none: str | None
+    widths: tuple[int, ...] = ()
+    """Of several sources side by side: D of each."""
 
 
 def source_features(source: Source, scoring: Scoring) -> SourceFeatures:
-    """Features and own probabilities of the training images under a source, computed once."""
+    """Features and own probabilities of the training images under a source, computed once.
+
+    Several sources side by side take the features of each, and have no head of their own.
+    """
+    if len(source.parts) > 1:
+        return _side_by_side([source_features(part, scoring) for part in source.parts])
     key = content_key(
         inputs={"cache": scoring.cache.key, "source": source.identity, "images": list(scoring.rows.image_ids)},
         parameters=[],
@@ -94,6 +101,13 @@ def source_features(source: Source, scoring: Scoring) -> SourceFeatures:
     return SourceFeatures(features_ND, seconds_spent(folder), probabilities_NK, why_none)
 
 
+def _side_by_side(each: list[SourceFeatures]) -> SourceFeatures:
+    features_ND = np.hstack([found.features_ND for found in each])
+    widths = tuple(found.features_ND.shape[1] for found in each)
+    seconds = sum(found.seconds for found in each)
+    return SourceFeatures(features_ND, seconds, None, "several sources side by side have no head in common", widths)
+
+
 def compare_sources(scoring: Scoring) -> dict[str, Any]:
     """Score and rank every source: all of `transferability.json` but the choice."""
     sources = [find_source(name, scoring.backbones) for name in scoring.config.sources]
@@ -102,6 +116,10 @@ def compare_sources(scoring: Scoring) -> dict[str, Any]:
     scores = {
         source.name: score_source(_evidence(source, features[source.name], reference, scoring)) for source in sources
     }
+    for source in _best_side_by_side(sources, scores, scoring):
+        sources.append(source)
+        features[source.name] = source_features(source, scoring)
+        scores[source.name] = score_source(_evidence(source, features[source.name], reference, scoring))
     return {
         "sources": [_row(source, features[source.name], scores[source.name]) for source in sources],
         "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
@@ -134,6 +152,7 @@ def _evidence(
 ) -> Evidence:
     return Evidence(
         features_ND=found.features_ND,  # type: ignore[arg-type]
+        widths=found.widths,
         labels_N=scoring.rows.labels_N,
         groups_N=scoring.rows.groups_N,
         reference_features_NE=None if source.name == CONTROL else reference_NE,  # type: ignore[arg-type]
@@ -146,6 +165,20 @@ def _evidence(
     )
 
 
+def _best_side_by_side(sources: list[Source], scores: dict[str, SourceScores], scoring: Scoring) -> list[Source]:
+    """The best sources by their probe as one more (`transferability.fuse`), unless two lack or it competes already."""
+    single = [source.name for source in sources if len(source.parts) == 1 and not _untrained(source)]
+    ranked = rankings({name: scores[name].values for name in single}).get("linear_probe", ())
+    best = ranked[: scoring.config.fuse]
+    if len(best) < 2 or set(best) in [{part.name for part in source.parts} for source in sources]:
+        return []
+    return [find_source(JOIN.join(best), scoring.backbones)]
+
+
+def _untrained(source: Source) -> bool:
+    return all(isinstance(part.weights, Untrained) for part in source.parts)
+
+
 def _row(source: Source, found: SourceFeatures, scores: SourceScores) -> dict[str, Any]:
     probabilities_NK = found.probabilities_NK
     return {
@@ -153,7 +186,7 @@ def _row(source: Source, found: SourceFeatures, scores: SourceScores) -> dict[st
         "domain": source.domain,
         "licence": source.licence,
         "trainable": source.trainable,
-        "untrained": isinstance(source.weights, Untrained),
+        "untrained": _untrained(source),
         "features": found.features_ND.shape[1],
         "own_classes": None if probabilities_NK is None else probabilities_NK.shape[1],
         "no_probabilities": found.why_none,
