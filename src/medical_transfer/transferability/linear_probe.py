@@ -71,12 +71,13 @@ def _fit_predict(evidence: Evidence, train: Integers, test: Integers) -> Floats:
     c = LOGIT_VARIANCE / evidence.features_ND.shape[1]
     # 1e-6: far below the spread of folds, and tight enough that the order of rows doesn't move a rank.
     probe = LogisticRegression(C=c, tol=1e-6, max_iter=5000)
-    learned_ND, judged_MD = _standardised(evidence.features_ND[train], evidence.features_ND[test])
+    learned_ND, judged_MD = standardised(evidence.features_ND[train], evidence.features_ND[test])
     probabilities_NC: Floats = probe.fit(learned_ND, evidence.labels_N[train]).predict_proba(judged_MD)
     return probabilities_NC
 
 
-def _standardised(train_ND: Floats, test_MD: Floats) -> tuple[Floats, Floats]:
+def standardised(train_ND: Floats, test_MD: Floats) -> tuple[Floats, Floats]:
+    """Both at the mean and deviation of the training rows; the median deviation is the smallest to divide by."""
     mean_D, std_D = train_ND.mean(axis=0), train_ND.std(axis=0)
     scale_D = np.maximum(std_D, np.median(std_D))
     scale_D[scale_D < 1e-6] = 1.0
