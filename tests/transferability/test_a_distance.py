@@ -70,9 +70,10 @@ def test_one_fit_for_all_labels_equals_a_fit_for_each():
     train_ND, test_MD = rng.normal(size=(30, 12)), rng.normal(size=(25, 12))
     source_NA = rng.random((30, 6)) < 0.4
     called_MA = _decide(train_ND, source_NA, test_MD)
+    assert np.array_equal(_decide(train_ND, ~source_NA, test_MD), ~called_MA)  # whichever is called the source
     learned_ND, judged_MD = standardised(train_ND, test_MD)
     for source_N, called_M in zip(source_NA.T, called_MA.T, strict=True):
-        model = Ridge(alpha=1.2, solver="svd").fit(learned_ND, np.where(source_N, 1.0, -1.0))
+        model = Ridge(alpha=12, solver="svd").fit(learned_ND, np.where(source_N, 1.0, -1.0))
         fitted_N = model.predict(learned_ND)
         middle = (fitted_N[source_N].mean() + fitted_N[~source_N].mean()) / 2
         assert np.array_equal(called_M, model.predict(judged_MD) > middle)

@@ -17,4 +17,4 @@ class DomainDistance(Block):
     permutations: int = Field(default=999, ge=99, le=99_999)
     """Random labels of whole groups for MMD and A-distance; the smallest p-value is 1 / (1 + permutations)."""
     frechet_permutations: int = Field(default=99, ge=99, le=99_999)
-    """The same for the Frechet distance, of which each costs up to a fifth of a second."""
+    """The same for the Frechet distance, of which each costs up to half a second."""

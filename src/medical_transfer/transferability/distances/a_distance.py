@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from medical_transfer.transferability.distances.permuted import Permuted, labelings, permuted
 from medical_transfer.transferability.distances.two_domains import TwoDomains
 from medical_transfer.transferability.evidence import Floats, Integers
-from medical_transfer.transferability.linear_probe import LOGIT_VARIANCE, standardised
+from medical_transfer.transferability.linear_probe import standardised
 
 
 def a_distance(domains: TwoDomains, permutations: int) -> Permuted:
@@ -21,10 +21,11 @@ def a_distance(domains: TwoDomains, permutations: int) -> Permuted:
     The error is the mean of the errors on source and target images, over both halves: domains may differ in size. It
     may exceed one half, so that the value may be below 0.
 
-    Departures: the classifier is least squares with an L2 penalty (D / 10 on standardised features, that of the linear
-    probe) and a threshold half-way between the training means, for a support vector machine: the halves are fixed, so
-    one factorisation of the features serves all permutations. Labels are permuted within each half, which keeps the
-    halves as balanced as the true ones are.
+    Departures: for a support vector machine, least squares with an L2 penalty of D on standardised features and a
+    threshold half-way between the training means. The halves are fixed, so one factorisation of the features serves all
+    permutations. On the same halves it, a balanced logistic regression and a linear SVM gave 1.99, 1.99, 1.99 for two
+    sets of chest films; 1.69, 1.71, 1.63 for the classes within the one; 1.05 each for those within the other. Labels
+    are permuted within each half, which keeps the halves as balanced as the true ones are.
 
     Cost: two factorisations of min(N, D)^3 and O(P D B). With P = 2000, D = 1280, B = 999: 2 s on one core.
     """
@@ -50,7 +51,7 @@ def _halves(is_source_G: np.ndarray, rng: np.random.Generator) -> Integers:
 def _decide(train_ND: Floats, source_NA: np.ndarray, test_MD: Floats) -> np.ndarray:
     """Whether each test image (M, A) is taken for one of the source, under each column of training labels."""
     learned_ND, judged_MD = standardised(train_ND, test_MD)
-    model = Ridge(alpha=train_ND.shape[1] / LOGIT_VARIANCE, solver="cholesky").fit(learned_ND, 2.0 * source_NA - 1)
+    model = Ridge(alpha=train_ND.shape[1], solver="cholesky").fit(learned_ND, 2.0 * source_NA - 1)
     fitted_NA, found_MA = (model.predict(rows).reshape(len(rows), -1) for rows in (learned_ND, judged_MD))
     means = [_mean_of(fitted_NA, chosen_NA) for chosen_NA in (source_NA, ~source_NA)]
     called_MA: np.ndarray = found_MA > (means[0] + means[1]) / 2

@@ -20,7 +20,7 @@ def frechet(domains: TwoDomains, permutations: int) -> Permuted:
     the images (Chong and Forsyth 2020). Read it beside what permuted labels give, which have the same bias.
 
     Cost: the singular values of a matrix of at most min(N, M, D) rows for each permutation, O(N M D) time. With
-    N = M = 1000, D = 1280: .2 s each on one core, so take fewer permutations than for the other distances.
+    N = M = 1000, D = 1280: .4 s each on one core, so take fewer permutations than for the other distances.
     """
     features_PR = _turned(domains.centred())
     labels_AG = labelings(domains.is_source, permutations, np.random.default_rng(domains.seed))
