@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 
 from medical_transfer.pipelines import (
     augmentation,
+    domain_distance,
     evaluation,
     ingestion,
     model_building,
@@ -38,6 +39,12 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
 }
 """The stages of the main job in run order."""
 
+BOTH_SITES = ("ingestion", "split", "target_ingestion", "target_split")
+"""Stages that read and divide what is to be compared."""
+
+COMPARISONS: dict[str, Callable[[], Pipeline]] = {"domain_distance": domain_distance.create_pipeline}
+"""What looks at both sites and is no part of the main job; each runs after `BOTH_SITES`."""
+
 STUDIES: dict[str, Callable[[], Pipeline]] = {
     "study_finetuning": finetuning.create_pipeline,
     "study_tuning": tuning.create_pipeline,
@@ -49,5 +56,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; `medical_transfer` is the main job and the default."""
     stages = {name: create_pipeline() for name, create_pipeline in STAGES.items()}
     main = sum(stages.values(), Pipeline([]))
+    sites = sum((stages[name] for name in BOTH_SITES), Pipeline([]))
+    comparisons = {name: sites + create_pipeline() for name, create_pipeline in COMPARISONS.items()}
     studies = {name: create_pipeline() for name, create_pipeline in STUDIES.items()}
-    return {"__default__": main, "medical_transfer": main, **stages, **studies}
+    return {"__default__": main, "medical_transfer": main, **stages, **comparisons, **studies}

@@ -111,6 +111,34 @@ def test_looking_sources_up_imports_no_torch() -> None:
     assert check_sources.__module__ in loaded
 
 
+SECOND = {"kind": "folder", "root": "/no/such/films"}
+COMPARED: dict[str, tuple[dict[str, Any], str | None]] = {
+    "two sites": ({"target_images": SECOND}, None),
+    "another backbone": ({"target_images": SECOND, "domain_distance": {"source": "resnet50"}}, None),
+    "one site": (
+        {},
+        r"^target_images\.kind is none, but domain_distance compares two sites: set target_images\.kind and",
+    ),
+    "no such backbone": (
+        {"target_images": SECOND, "domain_distance": {"source": "resnet5"}},
+        r"Unknown source 'resnet5'.*Did you mean resnet50\?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", COMPARED)
+def test_two_sites_and_a_backbone_are_there_before_they_are_compared(case: str) -> None:
+    given, sentence = COMPARED[case]
+    guards, stages = Guards(), register_pipelines()
+    guards.parameters = {"transferability": {}, "images": {}} | given
+    guards.before_pipeline_run(stages["medical_transfer"])  # needs no second site
+    if sentence is None:
+        guards.before_pipeline_run(stages["domain_distance"])
+    else:
+        with pytest.raises(UserError, match=sentence):
+            guards.before_pipeline_run(stages["domain_distance"])
+
+
 PLACES = {
     "a comma": ("scans,2024", "scans"),
     "a hash": ("scans #2", "scans"),

@@ -8,6 +8,7 @@ from typing import Any
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block, Run
+from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
@@ -27,6 +28,7 @@ BLOCKS: dict[str, type[Block]] = {
     "split": SplitConfig,
     "augmentation": Augmentation,
     "transferability": Transferability,
+    "domain_distance": DomainDistance,
     "backbones": Backbones,
     "model": Model,
     "training": Training,

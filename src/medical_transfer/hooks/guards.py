@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block
 from medical_transfer.config.blocks import BLOCKS
+from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.runtime.nearest import did_you_mean
@@ -54,6 +55,8 @@ class Guards:
         """
         if "params:transferability" in pipeline.inputs():
             check_sources(self.parameters)
+        if "params:domain_distance" in pipeline.inputs():
+            check_two_sites(self.parameters)
         if "audit" in pipeline.all_outputs():
             for block in (Images, TargetImages):
                 check_places(block.model_validate(self.parameters.get(block.block, {})))
@@ -87,6 +90,24 @@ def check_sources(parameters: dict[str, Any]) -> None:
 
     transferability = Transferability.model_validate(parameters["transferability"])
     check_names(transferability.sources, Backbones.model_validate(parameters.get("backbones", {})))
+
+
+def check_two_sites(parameters: dict[str, Any]) -> None:
+    """Check that there is a second site to compare, and the name of the backbone that compares.
+
+    Raises:
+        UserError: says what to set.
+    """
+    from medical_transfer.models.backbones import check_names  # noqa: PLC0415 - numpy, which few commands need
+
+    if TargetImages.model_validate(parameters.get("target_images", {})).kind == "none":
+        raise UserError(
+            "target_images.kind is none, but domain_distance compares two sites: set target_images.kind and "
+            "target_images.root (or target_images.table) to the images of the second one."
+        )
+    source = DomainDistance.model_validate(parameters.get("domain_distance", {})).source
+    if source is not None:
+        check_names([source], Backbones.model_validate(parameters.get("backbones", {})))
 
 
 def check_places(images: Images) -> None:

@@ -63,7 +63,7 @@ def learning_curves_figure(
         axis.set_xlim(-0.3, len(settings) - 0.7)
     name_axes(costs, x=setting, y="seconds (log scale)")
     _finish_costs(costs, empty=averages.empty)
-    key_below(figure, title="Lines: means over seeds; bands: their 95 % intervals; grey: the other methods")
+    key_below(figure, title="Lines: means over seeds; bands: their 95 % intervals; grey: the other methods", columns=3)
     return figure
 
 

@@ -71,12 +71,11 @@ def key(axis: Axes, **place: Any) -> None:
     axis.legend(**{**options, "prop": {"family": font_families(), "size": 9.5}, **place})
 
 
-def key_below(figure: Figure, *, title: str | None = None) -> None:
+def key_below(figure: Figure, *, title: str | None = None, columns: int = 1) -> None:
     """One legend under the axes, where it covers no data however long its names are."""
-    style: dict[str, Any] = {"frameon": False, "prop": {"family": font_families(), "size": 9.5}}
+    style: dict[str, Any] = {"frameon": False, "ncols": columns, "prop": {"family": font_families(), "size": 9.5}}
     if title is not None:
-        named = {"title": title, "alignment": "left", "title_fontproperties": style["prop"], "ncols": 3}
-        style |= named
+        style |= {"title": title, "alignment": "left", "title_fontproperties": style["prop"]}
     figure.legend(loc="outside lower left", **style)
 
 

@@ -72,12 +72,16 @@ def _fit_predict(evidence: Evidence, train: Integers, test: Integers) -> Floats:
     c = LOGIT_VARIANCE / evidence.features_ND.shape[1]
     # 1e-6: far below the spread of folds, and tight enough that the order of rows doesn't move a rank.
     probe = LogisticRegression(C=c, tol=1e-6, max_iter=5000)
-    learned_ND, judged_MD = _standardised(evidence.features_ND[train], evidence.features_ND[test], evidence.widths)
+    learned_ND, judged_MD = standardised(evidence.features_ND[train], evidence.features_ND[test], evidence.widths)
     probabilities_NC: Floats = probe.fit(learned_ND, evidence.labels_N[train]).predict_proba(judged_MD)
     return probabilities_NC
 
 
-def _standardised(train_ND: Floats, test_MD: Floats, widths: tuple[int, ...]) -> tuple[Floats, Floats]:
+def standardised(train_ND: Floats, test_MD: Floats, widths: tuple[int, ...] = ()) -> tuple[Floats, Floats]:
+    """Both at the mean and deviation of the training rows; the median deviation is the smallest to divide by.
+
+    `widths`: numbers of features of several sources side by side, each of which has a median of its own.
+    """
     mean_D, std_D = train_ND.mean(axis=0), train_ND.std(axis=0)
     of_each_source = np.split(std_D, np.cumsum(widths[:-1], dtype=int))
     scale_D = np.concatenate([np.maximum(own, np.median(own)) for own in of_each_source])
