@@ -15,6 +15,7 @@ from medical_transfer.pipelines import (
     augmentation,
     evaluation,
     ingestion,
+    layer_choice,
     model_building,
     reporting,
     split,
@@ -38,6 +39,11 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
 }
 """The stages of the main job in run order."""
 
+QUESTIONS: dict[str, Callable[[], Pipeline]] = {
+    "layer_choice": layer_choice.create_pipeline,
+}
+"""Stages beside the main job: each is run after those that read and divide the images of the first site."""
+
 STUDIES: dict[str, Callable[[], Pipeline]] = {
     "study_finetuning": finetuning.create_pipeline,
     "study_tuning": tuning.create_pipeline,
@@ -49,5 +55,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; `medical_transfer` is the main job and the default."""
     stages = {name: create_pipeline() for name, create_pipeline in STAGES.items()}
     main = sum(stages.values(), Pipeline([]))
+    divided = stages["ingestion"] + stages["split"]
+    questions = {name: divided + create_pipeline() for name, create_pipeline in QUESTIONS.items()}
     studies = {name: create_pipeline() for name, create_pipeline in STUDIES.items()}
-    return {"__default__": main, "medical_transfer": main, **stages, **studies}
+    return {"__default__": main, "medical_transfer": main, **stages, **questions, **studies}

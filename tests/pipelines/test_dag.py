@@ -22,7 +22,7 @@ from medical_transfer.pipelines.split.nodes import group
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.provenance import PROJECT
 
-SNAPSHOT = Path(__file__).with_name("medical_transfer.dag.txt")
+SNAPSHOTS = ("medical_transfer", "layer_choice")
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,14 @@ def picture_of(pipeline: Pipeline) -> str:
     return "\n".join(sorted(lines)) + "\n"
 
 
-def test_the_graph_is_the_one_that_was_agreed_on(main_job: Pipeline) -> None:
-    found = picture_of(main_job)
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_the_graph_is_the_one_that_was_agreed_on(name: str) -> None:
+    bootstrap_project(PROJECT)
+    found, snapshot = picture_of(pipelines[name]), Path(__file__).with_name(f"{name}.dag.txt")
     if os.environ.get("RENEW_SNAPSHOTS"):
-        SNAPSHOT.write_text(found, encoding="utf-8")
-    assert found == SNAPSHOT.read_text(encoding="utf-8"), (
-        f"The graph of medical_transfer is not the one in {SNAPSHOT.name}. If that is meant: "
+        snapshot.write_text(found, encoding="utf-8")
+    assert found == snapshot.read_text(encoding="utf-8"), (
+        f"The graph of {name} is not the one in {snapshot.name}. If that is meant: "
         f"RENEW_SNAPSHOTS=1 python -m pytest {Path(__file__).relative_to(PROJECT)}, and commit the file."
     )
 

@@ -11,6 +11,7 @@ from medical_transfer.config.base import Block, Run
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
+from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
@@ -27,6 +28,7 @@ BLOCKS: dict[str, type[Block]] = {
     "split": SplitConfig,
     "augmentation": Augmentation,
     "transferability": Transferability,
+    "layer_choice": LayerChoice,
     "backbones": Backbones,
     "model": Model,
     "training": Training,
