@@ -50,10 +50,12 @@ def test_the_cut_stands_between_what_is_kept_and_what_is_retrained() -> None:
     figure = depth_figure(layers(kept=2))
     for axis in figure.axes:
         assert list(axis.lines[-1].get_xdata()) == [1.5, 1.5]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["pretrained", "random weights", "suggested cut"]
+    for axis in figure.axes:
         assert (axis.patches[0].get_x(), axis.patches[0].get_width()) == (1.5, 1.0)
     kept, retrained = figure.axes[0].texts
     assert (kept.get_text(), kept.get_ha()) == ("kept as it is", "right")
-    assert (retrained.get_text(), retrained.get_ha()) == ("suggested: retrained", "left")
+    assert (retrained.get_text(), retrained.get_ha()) == ("retrained", "left")
 
 
 def test_where_nothing_is_cut_off_nothing_is_shaded() -> None:

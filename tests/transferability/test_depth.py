@@ -62,12 +62,13 @@ def test_what_is_above_the_cut_is_retrained_and_the_words_say_so():
     assert cut.why == (
         "s3 has the best cross-validated AUROC (0.9200); s2 (stage 2 of 4), 0.9100, is the earliest stage within one "
         "standard error of the difference (0.0158). The 2 stages above it (s3 to s4) are taken to be specific to the "
-        "source: set model.freeze=partial,model.trainable_stages=2."
+        "source: set model.freeze=partial,model.trainable_stages=2. The last stage (0.8700) is shown to be worse than "
+        "the best."
     )
     alone = suggest_cut(network(WORSE, BEST, WORSE)).why
     assert alone.startswith("s2 (stage 2 of 3) has the best cross-validated AUROC (0.9200), and none before is level.")
     assert "The one stage above it (s3) is taken" in alone
-    assert alone.endswith("model.trainable_stages=1.")
+    assert "model.trainable_stages=1. The last stage (0.8700) is shown" in alone
 
 
 def test_where_the_last_stage_is_the_best_the_head_alone_is_enough():
@@ -79,6 +80,8 @@ def test_where_the_last_stage_is_the_best_the_head_alone_is_enough():
     level = suggest_cut(network(WORSE, LEVEL, BEST))
     assert level.settings["model.trainable_stages"] == 1
     assert level.why.endswith("The last stage has the best mean itself, so model.freeze=all may be enough too.")
+    beside = suggest_cut(network(WORSE, BEST, LEVEL)).why
+    assert "The last stage (0.9100) is not shown to be worse than the best, so model.freeze=all may be" in beside
 
 
 def test_stages_without_a_probe_give_no_cut():

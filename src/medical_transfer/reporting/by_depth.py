@@ -54,7 +54,7 @@ def depth_figure(layer_choice: Mapping[str, Any]) -> Figure:
     source, images = plain(layer_choice["source"], longest=32), layer_choice["images"]
     headline(probe, f"Transferability by depth: {source}, {images:,} training images")
     rotation = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(stages) > 4 else {}
-    panels[-1].set_xticks(range(len(stages)), tick_names([stage["name"] for stage in stages]), **rotation)
+    panels[-1].set_xticks(range(len(stages)), tick_names([stage["name"] for stage in stages], longest=28), **rotation)
     panels[-1].set_xlim(-0.5, len(stages) - 0.5)
     name_axes(panels[-1], x="stage, from the image to the head", y=panels[-1].get_ylabel())
     key_below(figure)
@@ -91,10 +91,10 @@ def _mark_cut(axis: Axes, suggestion: Mapping[str, Any], stages: int, *, worded:
     cut = suggestion["kept"] - 0.5
     if suggestion["trainable_stages"]:
         axis.axvspan(cut, stages - 0.5, color=GRID, alpha=0.6, zorder=0)
-        axis.axvline(cut, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
+        axis.axvline(cut, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="suggested cut" if worded else "_")
     if worded:
         style: dict[str, Any] = {"color": FAINT, "fontsize": 9.5, "va": "bottom", "annotation_clip": False}
         where: dict[str, Any] = {"xycoords": axis.get_xaxis_transform(), "textcoords": "offset points"}
         axis.annotate("kept as it is", (cut, 0.02), xytext=(-6, 0), ha="right", **where, **style)
         if suggestion["trainable_stages"]:
-            axis.annotate("suggested: retrained", (cut, 0.02), xytext=(6, 0), ha="left", **where, **style)
+            axis.annotate("retrained", (cut, 0.02), xytext=(6, 0), ha="left", **where, **style)

@@ -122,7 +122,7 @@ def _reason(stages: Sequence[Candidate], kept: int, best: Candidate) -> str:
     )
     return (
         f"{_lead(taken, best, kept, len(stages))} {advice} taken to be specific to the source: set "
-        f"model.freeze=partial,model.trainable_stages={above}.{_last_is_best(best is last)}"
+        f"model.freeze=partial,model.trainable_stages={above}.{_last_word(last, best)}"
     )
 
 
@@ -136,7 +136,9 @@ def _lead(taken: Candidate, best: Candidate, kept: int, stages: int) -> str:
     )
 
 
-def _last_is_best(is_so: bool) -> str:  # noqa: FBT001 - one fact in, one sentence out
-    if not is_so:
-        return ""
-    return " The last stage has the best mean itself, so model.freeze=all may be enough too."
+def _last_word(last: Candidate, best: Candidate) -> str:
+    """A word on freezing all, where the last stage is as good as any: then nothing above the cut is shown to harm."""
+    if not _not_shown_worse(last, best):
+        return f" The last stage ({last.auroc:.4f}) is shown to be worse than the best."
+    fact = "has the best mean itself" if last is best else f"({last.auroc:.4f}) is not shown to be worse than the best"
+    return f" The last stage {fact}, so model.freeze=all may be enough too."
