@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from medical_transfer.pipeline_registry import BOTH_SITES, COMPARISONS, STAGES, STUDIES, register_pipelines
+from medical_transfer.pipeline_registry import QUESTIONS, STAGES, STUDIES, register_pipelines
 from medical_transfer.runtime.provenance import PROJECT
 
 LIST = """
@@ -24,16 +24,16 @@ HEAVY = ("torch", "torchvision", "timm", "lightning", "mlflow", "sklearn", "scip
 
 def test_every_stage_is_a_pipeline_and_the_main_job_is_all_of_them() -> None:
     registered = register_pipelines()
-    assert set(registered) == {"__default__", "medical_transfer", *STAGES, *COMPARISONS, *STUDIES}
+    assert set(registered) == {"__default__", "medical_transfer", *STAGES, *QUESTIONS, *STUDIES}
     together = {node.name for name in STAGES for node in registered[name].nodes}
     assert {node.name for node in registered["medical_transfer"].nodes} == together
     assert registered["__default__"] == registered["medical_transfer"]
 
 
-def test_a_comparison_reads_and_divides_both_sites_itself() -> None:
+def test_a_question_reads_and_divides_what_it_looks_at_itself() -> None:
     registered = register_pipelines()
-    read = {node.name for stage in BOTH_SITES for node in registered[stage].nodes}
-    for name in COMPARISONS:
+    for name, (behind, _) in QUESTIONS.items():
+        read = {node.name for stage in behind for node in registered[stage].nodes}
         assert read < {node.name for node in registered[name].nodes}
         assert {each for each in registered[name].inputs() if not each.startswith("params:")} == set()
 

@@ -16,6 +16,7 @@ from medical_transfer.pipelines import (
     domain_distance,
     evaluation,
     ingestion,
+    layer_choice,
     model_building,
     reporting,
     split,
@@ -39,11 +40,14 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
 }
 """The stages of the main job in run order."""
 
-BOTH_SITES = ("ingestion", "split", "target_ingestion", "target_split")
-"""Stages that read and divide what is to be compared."""
+FIRST_SITE = ("ingestion", "split")
+BOTH_SITES = (*FIRST_SITE, "target_ingestion", "target_split")
 
-COMPARISONS: dict[str, Callable[[], Pipeline]] = {"domain_distance": domain_distance.create_pipeline}
-"""What looks at both sites and is no part of the main job; each runs after `BOTH_SITES`."""
+QUESTIONS: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
+    "layer_choice": (FIRST_SITE, layer_choice.create_pipeline),
+    "domain_distance": (BOTH_SITES, domain_distance.create_pipeline),
+}
+"""What answers one question beside the main job, each behind the stages that read and divide what it looks at."""
 
 STUDIES: dict[str, Callable[[], Pipeline]] = {
     "study_finetuning": finetuning.create_pipeline,
@@ -56,7 +60,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; `medical_transfer` is the main job and the default."""
     stages = {name: create_pipeline() for name, create_pipeline in STAGES.items()}
     main = sum(stages.values(), Pipeline([]))
-    sites = sum((stages[name] for name in BOTH_SITES), Pipeline([]))
-    comparisons = {name: sites + create_pipeline() for name, create_pipeline in COMPARISONS.items()}
+    questions = {
+        name: sum((stages[stage] for stage in behind), create_pipeline())
+        for name, (behind, create_pipeline) in QUESTIONS.items()
+    }
     studies = {name: create_pipeline() for name, create_pipeline in STUDIES.items()}
-    return {"__default__": main, "medical_transfer": main, **stages, **comparisons, **studies}
+    return {"__default__": main, "medical_transfer": main, **stages, **questions, **studies}

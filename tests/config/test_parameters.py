@@ -17,6 +17,7 @@ from medical_transfer.config.base import Block, Run, UserPath
 from medical_transfer.config.blocks import changed
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images, TargetImages
+from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
@@ -36,6 +37,7 @@ BLOCKS: dict[str, type[Block]] = {
     "backbones": Backbones,
     "evaluation": Evaluation,
     "images": Images,
+    "layer_choice": LayerChoice,
     "model": Model,
     "run": Run,
     "split": SplitConfig,
@@ -145,6 +147,9 @@ REFUSED = [
     (Transferability, {"folds": 1}, "folds"),
     (Transferability, {"fuse": 0}, "fuse"),
     (Backbones, {"own": {"a+b": {"path": "x.pth", "architecture": "timm/resnet18"}}}, "own"),
+    (LayerChoice, {"scores": ["lgme"]}, "scores"),
+    (LayerChoice, {"folds": 1}, "folds"),
+    (LayerChoice, {"max_images": 19}, "max_images"),
     (Images, {"kind": "jpeg"}, "kind"),
     (Images, {"root": "~nobody-of-this-name/images"}, "root"),
     (Images, {"size": 8}, "size"),

@@ -22,7 +22,10 @@ from medical_transfer.pipelines.split.nodes import group
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.provenance import PROJECT
 
-SNAPSHOTS = {name: Path(__file__).with_name(f"{name}.dag.txt") for name in ("medical_transfer", "domain_distance")}
+SNAPSHOTS = {
+    name: Path(__file__).with_name(f"{name}.dag.txt")
+    for name in ("medical_transfer", "domain_distance", "layer_choice")
+}
 
 
 @pytest.fixture(scope="module")

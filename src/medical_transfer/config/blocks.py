@@ -12,6 +12,7 @@ from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
+from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
@@ -29,6 +30,7 @@ BLOCKS: dict[str, type[Block]] = {
     "augmentation": Augmentation,
     "transferability": Transferability,
     "domain_distance": DomainDistance,
+    "layer_choice": LayerChoice,
     "backbones": Backbones,
     "model": Model,
     "training": Training,

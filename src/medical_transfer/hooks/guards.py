@@ -22,6 +22,7 @@ from medical_transfer.config.base import Block
 from medical_transfer.config.blocks import BLOCKS
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.images import Images, TargetImages
+from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.types import UserError
@@ -51,12 +52,14 @@ class Guards:
         """Check what the stages that run would read, before the run takes its root or is recorded.
 
         Raises:
-            UserError: where a source is unknown or a path of images was cut off.
+            UserError: where a source is unknown or has no layers to choose between, or a path of images was cut off.
         """
         if "params:transferability" in pipeline.inputs():
             check_sources(self.parameters)
         if "params:domain_distance" in pipeline.inputs():
             check_two_sites(self.parameters)
+        if "params:layer_choice" in pipeline.inputs():
+            check_layers(self.parameters)
         if "audit" in pipeline.all_outputs():
             for block in (Images, TargetImages):
                 check_places(block.model_validate(self.parameters.get(block.block, {})))
@@ -108,6 +111,21 @@ def check_two_sites(parameters: dict[str, Any]) -> None:
     source = DomainDistance.model_validate(parameters.get("domain_distance", {})).source
     if source is not None:
         check_names([source], Backbones.model_validate(parameters.get("backbones", {})))
+
+
+def check_layers(parameters: dict[str, Any]) -> None:
+    """Check that the source whose layers are compared has some.
+
+    Raises:
+        UserError: names the source and what to do.
+    """
+    from medical_transfer.models.layered_source import layered_source  # noqa: PLC0415 - numpy, and then torch
+
+    layered_source(
+        LayerChoice.model_validate(parameters["layer_choice"]).source,
+        Transferability.model_validate(parameters["transferability"]).sources,
+        Backbones.model_validate(parameters.get("backbones", {})),
+    )
 
 
 def check_places(images: Images) -> None:

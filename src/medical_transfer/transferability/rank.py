@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,12 +34,12 @@ class SourceScores:
     fold_aurocs: tuple[float, ...]
 
 
-def score_source(evidence: Evidence) -> SourceScores:
-    """Compute and time every score of the menu on one source; the probe is fitted once for its mean and its folds."""
+def score_source(evidence: Evidence, names: Iterable[str] = tuple(SCORES)) -> SourceScores:
+    """Compute and time scores of the menu on one source; the probe is fitted once for its mean and its folds."""
     fold_aurocs, probe_seconds, probe_reason = _timed(probe_folds, evidence)
     mean = math.nan if fold_aurocs is None else float(np.mean(fold_aurocs))
     probe = ScoreValue(mean, probe_seconds, probe_reason)
-    values = {name: probe if name == "linear_probe" else measure(score, evidence) for name, score in SCORES.items()}
+    values = {name: probe if name == "linear_probe" else measure(SCORES[name], evidence) for name in names}
     return SourceScores(values, fold_aurocs or ())
 
 
