@@ -164,6 +164,7 @@ NONE = {
     "an untrained network": ("random/torchvision/squeezenet1_0", {}, "not trained"),
     "a file without its head": ("mine", {"classes": None}, "ends before the last layer"),
     "a graph": ("mine", {"architecture": "onnx", "output": "pooled"}, "only as a graph"),
+    "side by side": ("mine+random/torchvision/squeezenet1_0", {}, "no head in common"),
     "too many classes": ("mine", {"classes": 1001}, "1001 classes, more than the 1000"),
 }
 
@@ -189,6 +190,8 @@ def test_sources_without_probabilities_say_why(case, tmp_path):
 
 NOT_IN_THE_KEY = {
     "activation_map": "of training alone",
+    "fused_trunk": "side by side takes the features of each member, which have keys of their own",
+    "fusion": "the same",
     "heads": "of training alone",
     "backbones": "the facts of a source are in its identity",
     "published": "the same",

@@ -20,7 +20,7 @@ from medical_transfer.models.architectures import behead, last_linear, native_si
 from medical_transfer.models.backbones import build_network, build_trunk
 from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.preprocessing import Preprocessing
-from medical_transfer.models.source import Source
+from medical_transfer.models.source import Fused, Source
 from medical_transfer.models.stages import Trunk
 from medical_transfer.models.trunk import AnyTrunk
 from medical_transfer.models.weights import Graph, Untrained
@@ -100,6 +100,8 @@ def why_no_head(source: Source) -> str | None:
     """Why a source has no probabilities, where its entry alone tells; else None."""
     if isinstance(source.weights, Graph):
         return "it exists only as a graph, which gives features"
+    if isinstance(source.weights, Fused):
+        return Fused.no_head
     if isinstance(source.weights, Untrained):
         return "it is not trained"
     if not source.weights.has_head or source.classes == 0:

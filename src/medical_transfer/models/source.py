@@ -16,6 +16,7 @@ class Fused:
 
     architecture: ClassVar[str] = "fused"
     """Stands where other sources and models name the network that rebuilds them."""
+    no_head: ClassVar[str] = "several sources side by side have no head in common"
     members: tuple[Source, ...]
 
 

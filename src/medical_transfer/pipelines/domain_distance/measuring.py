@@ -92,8 +92,8 @@ def _side(comparison: Comparison, domain: str) -> Side:
     scoring = Scoring(
         unlabelled, cache, comparison.transferability, comparison.backbones, comparison.folders, comparison.seed
     )
-    features_ND, seconds = source_features(comparison.source, scoring)
-    return Side(np.asarray(features_ND), groups_N, labels_N, seconds)
+    found = source_features(comparison.source, scoring)
+    return Side(np.asarray(found.features_ND), groups_N, labels_N, found.seconds)
 
 
 def _distances(sides: tuple[Side, ...], comparison: Comparison) -> dict[str, DistanceValue]:

@@ -16,7 +16,7 @@ from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.seen import read_seen
-from medical_transfer.models.source import Source
+from medical_transfer.models.source import Fused, Source
 from medical_transfer.models.weights import Untrained
 from medical_transfer.runtime.stage import content_key, once, seconds_spent
 from medical_transfer.transferability.choose import Candidate, choose
@@ -105,7 +105,7 @@ def _side_by_side(each: list[SourceFeatures]) -> SourceFeatures:
     features_ND = np.hstack([found.features_ND for found in each])
     widths = tuple(found.features_ND.shape[1] for found in each)
     seconds = sum(found.seconds for found in each)
-    return SourceFeatures(features_ND, seconds, None, "several sources side by side have no head in common", widths)
+    return SourceFeatures(features_ND, seconds, None, Fused.no_head, widths)
 
 
 def compare_sources(scoring: Scoring) -> dict[str, Any]:
