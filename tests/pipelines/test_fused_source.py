@@ -80,8 +80,8 @@ def test_each_network_is_run_once_for_the_scores(built: Path) -> None:
 
 def test_scores_know_which_features_are_of_which_source() -> None:
     each = [
-        SourceFeatures(np.full((6, 2), 1.0, np.float32), 1.5),
-        SourceFeatures(np.full((6, 3), 2.0, np.float32), 2.0),
+        SourceFeatures(np.full((6, 2), 1.0, np.float32), 1.5, None, "no head"),
+        SourceFeatures(np.full((6, 3), 2.0, np.float32), 2.0, None, "no head"),
     ]
     together = _side_by_side(each)
     assert (together.features_ND[0].tolist(), together.seconds) == ([1, 1, 2, 2, 2], 3.5)
