@@ -1,7 +1,7 @@
 """How far a score agrees with what was measured: weighted Kendall tau, Pearson, regret of the top one, over targets.
 
-A target gives one number of each kind: the mean over its seeds, in each of which scores of training images stand against
-outcomes of the test images of the same split. Intervals draw whole targets, since that is what the next user brings.
+A target gives one number of each kind: the mean over its seeds, in each of which scores of training images stand
+against outcomes of the test images of the same split. Intervals draw whole targets: that is what the next user brings.
 
 Shapes: T targets, S seeds, M sources (models), B draws. NaN marks a pair of source and target without a value; such
 sources are left out where they lack one of the two.
@@ -30,9 +30,9 @@ COVERAGE = 0.95
 def weighted_tau(scores_XM: Floats, outcomes_XM: Floats) -> Floats:
     """Kendall's tau with pairs weighted by rank, so that the order at the top counts most (Vigna 2015).
 
-    As `scipy.stats.weightedtau` with its defaults: a pair weighs 1/(r+1) + 1/(s+1) for ranks r, s from 0 at the top; the
-    mean of two taus, one with ranks by score (ties by outcome) and one with ranks by outcome (ties by score). Written
-    out because thousands of random orders are needed at once.
+    As `scipy.stats.weightedtau` with its defaults: a pair weighs 1/(r+1) + 1/(s+1) for ranks r, s from 0 at the top;
+    the mean of two taus, one with ranks by score (ties by outcome) and one with ranks by outcome (ties by score).
+    Written out because thousands of random orders are needed at once.
 
     Args:
         scores_XM: any number of leading axes.
