@@ -92,8 +92,8 @@ def pair(results: pd.DataFrame) -> str:
         verdict = f"{'ImageNet' if found.estimate > 0 else 'COCO'} transfers better here"
     return (
         f"`{PAIR[0]}` and `{PAIR[1]}` are one graph, trained on ImageNet and on COCO. AUROC of the linear probe, "
-        f"ImageNet minus COCO: {interval_text(found)}; ImageNet is above on {higher} of {len(gains)} targets: {verdict}. "
-        f"By target: {told}."
+        f"ImageNet minus COCO: {interval_text(found)}; ImageNet is above on {higher} of {len(gains)} targets: "
+        f"{verdict}. By target: {told}."
     )
 
 

@@ -25,7 +25,7 @@ from medical_transfer.studies.transferability_names import (
 )
 from medical_transfer.studies.transferability_tables import main_outcome
 from medical_transfer.studies.words import command, failed
-from medical_transfer.transferability.agreement import null_band
+from medical_transfer.transferability.agreement import LEAST_SOURCES, null_band
 from medical_transfer.transferability.agreement_file import (
     LEAST_TARGETS,
     OutcomeAgreement,
@@ -83,7 +83,7 @@ def conclusion(
     told = [sentence for sentence in best if sentence]
     if not outcomes:
         return " ".join([*told, "No outcome was measured, so nothing is said of scores."])
-    found = outcomes[main_outcome(list(outcomes))]
+    found = main_outcome(outcomes)
     return " ".join([_judgement(found), _against_the_default(found), *told])
 
 
@@ -92,8 +92,8 @@ def agreement_table(found: OutcomeAgreement) -> str:
     rows = sorted(found.scores, key=lambda each: (math.isnan(each.tau_w.estimate), -each.tau_w.estimate))
     alone = null_band(len(found.sources))
     lines = [
-        "tau_w: weighted Kendall tau of sources, mean over targets (95 % interval over targets); chance: 95 % of |tau_w| "
-        f"of a random order lie below it (of one target alone with {len(found.sources)} sources: {alone:.2f}); regret: "
+        "tau_w: weighted Kendall tau of sources, mean over targets (95 % interval over targets); chance: 95 % of "
+        f"|tau_w| of a random order lie below it (of one target alone with {len(found.sources)} sources: {alone:.2f}); regret: "
         "AUROC given up by taking the source with the highest score. *Italic*: dumb baselines.",
         "",
         "| score | tau_w | chance | Pearson | regret | sources | targets | seconds | verdict |",
@@ -155,6 +155,8 @@ def _judgement(found: OutcomeAgreement) -> str:
             f"With {place} nothing is claimed of scores (at least {LEAST_TARGETS} targets are needed); what follows is "
             "a description."
         )
+    if not scores:
+        return f"No score was judged: fewer than {LEAST_SOURCES} sources have a score and {outcome}."
     shown = [each for each in scores if each.above_chance]
     better = [each.score for each in shown if each.above_baselines]
     if not shown:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from medical_transfer.studies.transferability_names import LP_FT, PROBE, SCORE, scores_in
+from medical_transfer.transferability.agreement_file import OutcomeAgreement
 
 
 def outcome_means(results: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
@@ -18,9 +19,10 @@ def outcome_means(results: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame
     return found.rename(columns={"metric": "outcome", "setting": "target", "method": "source"})
 
 
-def main_outcome(outcomes: Mapping[str, Any] | Sequence[str]) -> str:
-    """What scores are judged by first: fine-tuning, where it was measured."""
-    return LP_FT if LP_FT in outcomes else PROBE
+def main_outcome(outcomes: Mapping[str, OutcomeAgreement]) -> OutcomeAgreement:
+    """What scores are judged by first: fine-tuning, where enough sources have it, else the probe."""
+    usual = [outcomes[name] for name in (LP_FT, PROBE) if name in outcomes]
+    return next((each for each in usual if any(score.targets for score in each.scores)), usual[0])
 
 
 def score_points(results: pd.DataFrame, agreement: Mapping[str, Any]) -> pd.DataFrame:
