@@ -97,14 +97,14 @@ def scores_figure(points: pd.DataFrame, taus: Taus) -> Figure:
     scores = list(dict.fromkeys(mine["score"]))
     rows = max(1, -(-len(scores) // COLUMNS))
     columns = min(max(len(scores), 1), COLUMNS)
-    figure, axes = new_figure(rows=rows, columns=columns, width=3.5 * columns, height=0.6 + 2.9 * rows, sharey=True)
+    figure, axes = new_figure(rows=rows, columns=columns, width=3.5 * columns, height=0.5 + 3.0 * rows, sharey=True)
     targets = list(dict.fromkeys(mine["target"]))
     for number, score in enumerate(scores):
         axis = axes.flat[number]
         panel = mine[mine["score"] == score].copy()
         panel["x"] = _standardised(panel)
         _scatter(axis, panel, "target", targets, label=number == 0)
-        headline(axis, f"{score_name(score)}: {_tau_text(taus.get((outcome, score)))}")
+        headline(axis, f"{score_name(score)}\n{_tau_text(taus.get((outcome, score)))}")
         last_row, first = number >= len(scores) - columns, number % columns == 0
         quality = f"AUROC of {OUTCOMES[outcome]}\nminus target's mean" if first else ""
         name_axes(axis, x="score (SD within target)" if last_row else "", y=quality)
@@ -121,7 +121,7 @@ def mmd_figure(points: pd.DataFrame, taus: Taus) -> Figure:
     """
     outcome = next(iter(OUTCOMES))
     mine = points[(points["outcome"] == outcome) & points["score"].isin(list(MMD_SCORES))]
-    figure, axes = new_figure(columns=2, width=11.0, height=5.4, sharey=True)
+    figure, axes = new_figure(columns=2, width=11.0, height=5.0, sharey=True)
     domains = list(dict.fromkeys(mine["domain"]))
     for axis, (score, name) in zip(axes[0], MMD_SCORES.items(), strict=True):
         panel = mine[mine["score"] == score]
@@ -166,4 +166,4 @@ def _finish(figure: Figure, axes: np.ndarray, panels: int) -> None:
     if not any(axis.get_legend_handles_labels()[0] for axis in axes.flat):
         note(axes.flat[0], "nothing was measured")
         return
-    key_below(figure)
+    key_below(figure, columns=COLUMNS)

@@ -71,9 +71,9 @@ def key(axis: Axes, **place: Any) -> None:
     axis.legend(**{**options, "prop": {"family": font_families(), "size": 9.5}, **place})
 
 
-def key_below(figure: Figure) -> None:
+def key_below(figure: Figure, *, columns: int = 1) -> None:
     """One legend under the axes, where it covers no data however long its names are."""
-    style: dict[str, Any] = {"frameon": False, "prop": {"family": font_families(), "size": 9.5}}
+    style: dict[str, Any] = {"frameon": False, "ncols": columns, "prop": {"family": font_families(), "size": 9.5}}
     figure.legend(loc="outside lower left", **style)
 
 

@@ -23,6 +23,7 @@ from medical_transfer.studies.transferability_names import (
 )
 from medical_transfer.studies.transferability_tables import short_domain
 from medical_transfer.transferability.agreement import mean_over_targets
+from medical_transfer.transferability.agreement_file import LEAST_TARGETS
 from medical_transfer.types import Interval
 
 
@@ -86,10 +87,8 @@ def pair(results: pd.DataFrame) -> str:
     found = mean_over_targets(gains.to_numpy(float))
     told = "; ".join(f"{target} {gain:+.3f}" for target, gain in gains.items())
     higher = int((gains > 0).sum())
-    if math.isnan(found.low) or found.low <= 0 <= found.high:
-        verdict = "no difference is shown"
-    else:
-        verdict = f"{'ImageNet' if found.estimate > 0 else 'COCO'} transfers better here"
+    better = f"{'ImageNet' if found.estimate > 0 else 'COCO'} transfers better here"
+    verdict = _shown(gains, found, up=better, down=better, neither="no difference is shown")
     return (
         f"`{PAIR[0]}` and `{PAIR[1]}` are one graph, trained on ImageNet and on COCO. AUROC of the linear probe, "
         f"ImageNet minus COCO: {interval_text(found)}; ImageNet is above on {higher} of {len(gains)} targets: "
@@ -105,12 +104,12 @@ def second_source(results: pd.DataFrame) -> str:
         if gains.empty:
             continue
         found = mean_over_targets(gains.to_numpy(float))
-        shown = "pays" if found.low > 0 else ("harms" if found.high < 0 else "is not shown to pay")
+        shown = _shown(gains, found, up="it pays", down="it harms", neither="it is not shown to pay")
         told = "; ".join(f"{target} {gain:+.3f}" for target, gain in gains.items())
         cost = _seconds(results, PROBE, joined_name(count)) / max(_seconds(results, PROBE, BEST_SINGLE), 1e-9)
         lines.append(
             f"- {count} sources: {interval_text(found)} above the best single one, for {cost:.1f} times its seconds: "
-            f"{'another one' if count == 2 else 'that'} {shown}. By target: {told}."
+            f"{shown}. By target: {told}."
         )
     if not lines:
         return "Not measured: fewer than two pretrained sources."
@@ -143,6 +142,13 @@ def best_source(results: pd.DataFrame, metric: str, facts: Mapping[str, Any]) ->
         return None
     best = str(means.mean().idxmax())
     return f"By {OUTCOME_NAMES[metric]}, {best} is best on average (test AUROC {means[best].mean():.3f})."
+
+
+def _shown(gains: pd.Series, found: Interval, *, up: str, down: str, neither: str) -> str:
+    """What a mean difference over targets allows to say."""
+    if len(gains) < LEAST_TARGETS:
+        return f"too few targets to say (at least {LEAST_TARGETS})"
+    return up if found.low > 0 else (down if found.high < 0 else neither)
 
 
 def _seconds(results: pd.DataFrame, metric: str, method: str | None = None) -> float:

@@ -141,9 +141,14 @@ def without_value(agreement: Mapping[str, Any]) -> list[str]:
     for score, reasons in agreement["undefined"].items():
         by_reason: dict[str, list[str]] = {}
         for source, reason in reasons.items():
-            by_reason.setdefault(reason.replace(source, "the source"), []).append(source)
+            by_reason.setdefault(_in_general(reason, source), []).append(source)
         lines += [f"- {score}: {reason} ({', '.join(names)})" for reason, names in by_reason.items()]
     return ["## Without a value", "\n".join(lines)] if lines else []
+
+
+def _in_general(reason: str, source: str) -> str:
+    """A reason without the source's name and shapes, so that sources with the same one stand together."""
+    return reason.replace(source, "the source").split("; found", maxsplit=1)[0]
 
 
 def _judgement(found: OutcomeAgreement) -> str:
@@ -178,11 +183,13 @@ def _against_the_default(found: OutcomeAgreement) -> str:
         return ""
     best = min(rivals, key=lambda each: each.regret.estimate)
     winners = [each.score for each in rivals if each.targets >= LEAST_TARGETS and each.saved[ALWAYS].low > 0]
-    verdict_ = f"{', '.join(winners)} gives up less than that." if winners else "No score beats the default here."
+    told_of_them = f"Shown to give up less: {', '.join(winners)}." if winners else "No score beats the default here."
+    if len(found.targets) < LEAST_TARGETS:
+        told_of_them = ""
     return (
         f"Always taking {name} gives up {interval_text(default.regret, 4)} AUROC against the best source of a target; "
-        f"the score with the least regret, {best.score}, gives up {interval_text(best.regret, 4)}. {verdict_}"
-    )
+        f"the score with the least regret, {best.score}, gives up {interval_text(best.regret, 4)}. {told_of_them}"
+    ).rstrip()
 
 
 def _set_up(results: pd.DataFrame, study: StudyTransferability, facts: Mapping[str, Any]) -> str:
