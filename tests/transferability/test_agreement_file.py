@@ -40,7 +40,7 @@ def test_read_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"outcomes": {"probe_auroc": {}}})])
 def test_anything_else_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "agreement.json").write_text(content, encoding="utf-8")
-    with pytest.raises(UserError, match="is no agreement of scores .*study_transferability writes"):
+    with pytest.raises(UserError, match=r"is no agreement of scores .*study_transferability writes"):
         read_agreement(tmp_path / "agreement.json")
     with pytest.raises(UserError, match="FileNotFoundError"):
         read_agreement(tmp_path / "none.json")

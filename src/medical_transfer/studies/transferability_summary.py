@@ -93,8 +93,8 @@ def agreement_table(found: OutcomeAgreement) -> str:
     alone = null_band(len(found.sources))
     lines = [
         "tau_w: weighted Kendall tau of sources, mean over targets (95 % interval over targets); chance: 95 % of "
-        f"|tau_w| of a random order lie below it (of one target alone with {len(found.sources)} sources: {alone:.2f}); regret: "
-        "AUROC given up by taking the source with the highest score. *Italic*: dumb baselines.",
+        f"|tau_w| of a random order lie below it (of one target alone with {len(found.sources)} sources: {alone:.2f}); "
+        "regret: AUROC given up by taking the source with the highest score. *Italic*: dumb baselines.",
         "",
         "| score | tau_w | chance | Pearson | regret | sources | targets | seconds | verdict |",
         "|---" * 9 + "|",
