@@ -52,7 +52,8 @@ def _rows(prefix: str, block: type[Block]) -> Iterator[str]:
 
 
 def _inner_block(annotation: Any) -> type[Block] | None:
-    kinds = [annotation, *typing.get_args(annotation)]
+    inside = typing.get_args(annotation)
+    kinds = [annotation, *inside, *(kind for each in inside for kind in typing.get_args(each))]  # also `Block | None`
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Block)), None)
 
 

@@ -25,6 +25,7 @@ from medical_transfer.pipelines import (
 )
 from medical_transfer.pipelines.site import TARGET
 from medical_transfer.studies import finetuning, tuning
+from medical_transfer.studies import transferability as transferability_study
 
 STAGES: dict[str, Callable[[], Pipeline]] = {
     "ingestion": ingestion.create_pipeline,
@@ -51,6 +52,7 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
 
 STUDIES: dict[str, Callable[[], Pipeline]] = {
     "study_finetuning": finetuning.create_pipeline,
+    "study_transferability": transferability_study.create_pipeline,
     "study_tuning": tuning.create_pipeline,
 }
 """Studies run stages of the main job many times."""

@@ -22,6 +22,7 @@ from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_finetuning import StudyFinetuning
+from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.config.training import Finetune, Training
 from medical_transfer.config.transferability import Transferability
@@ -43,6 +44,7 @@ BLOCKS: dict[str, type[Block]] = {
     "split": SplitConfig,
     "studies": Studies,
     "study_finetuning": StudyFinetuning,
+    "study_transferability": StudyTransferability,
     "study_tuning": StudyTuning,
     "target_images": TargetImages,
     "training": Training,
@@ -183,6 +185,28 @@ def test_what_makes_no_sense_is_refused_by_name(block, content, name):
 def test_a_study_compares_each_thing_once_at_equal_budgets(content, message):
     with pytest.raises(ValidationError, match=message):
         StudyFinetuning(**content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"seeds": [0, 0]}, r"study_transferability\.seeds is \[0, 0\]: name each once"),
+        ({"seeds": []}, "seeds"),
+        ({"sources": ["random"]}, "sources"),
+        ({"sources": ["a", "a"]}, r"study_transferability\.sources is .* name each once"),
+        ({"steps": 10, "rounds": 4}, "steps is 10, which is not a multiple of study_transferability.rounds, 4"),
+        ({"targets": {"x": {"images": {"kind": "folder"}}}}, r"images: images\.kind=folder needs images\.root"),
+        ({"targets": {"x": {"images": {"knid": "npz"}}}}, r"images\.knid"),
+        ({"targets": {"x": {"augmentation": {"policy": "odd"}}}}, r"augmentation\.policy"),
+    ],
+)
+def test_what_a_study_of_scores_cannot_be(content, message):
+    with pytest.raises(ValidationError, match=message):
+        StudyTransferability(**content)
+
+
+def test_a_target_may_be_taken_out():
+    assert StudyTransferability(targets={"brain_mri": None}).targets == {"brain_mri": None}
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch):

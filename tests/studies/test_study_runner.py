@@ -12,6 +12,7 @@ from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.studies.attempt import is_end, sentence_of
 from medical_transfer.studies.inner_session import merged
 from medical_transfer.studies.place import Place
+from medical_transfer.studies.trials import Done, Trial, from_json, to_json
 from medical_transfer.types import UserError
 
 
@@ -39,6 +40,16 @@ def test_what_ends_a_study(error, end):
 def test_the_sentence_of_a_failure():
     assert sentence_of(caused(RuntimeError("wrapped"), UserError("Do this."))) == "Do this."
     assert sentence_of(ValueError("two\n lines")) == "ValueError: two lines"
+
+
+def test_what_a_trial_is_handed_has_its_seed_for_a_name_or_one_of_its_own():
+    assert Trial("m", "s", 3).handed == 3
+    assert Trial("m", "s", 3, reads="ct/lite0/3").handed == "ct/lite0/3"
+    done = Done("key", Trial("m", "s", 3, {"a": {"b": 1}}, reads="x"), 1.0, ())
+    assert from_json(to_json(done)) == done
+    old = to_json(done)
+    del old["trial"]["reads"]
+    assert from_json(old).trial.handed == 3, "trials that were finished before there were such names"
 
 
 def test_nested_parameters_go_over_one_another():

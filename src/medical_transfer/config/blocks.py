@@ -17,6 +17,7 @@ from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_finetuning import StudyFinetuning
+from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
@@ -37,6 +38,7 @@ BLOCKS: dict[str, type[Block]] = {
     "evaluation": Evaluation,
     "studies": Studies,
     "study_finetuning": StudyFinetuning,
+    "study_transferability": StudyTransferability,
     "study_tuning": StudyTuning,
 }
 """Typed blocks of `conf/base/parameters`."""

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 RESULT = "trial.json"
 
 Handed = Mapping[str, Any]
-"""The datasets that trials of one seed read and do not make: `main_job.HANDED`."""
+"""The datasets that a trial reads and does not make: `main_job.HANDED`."""
 
 
 def key_of(place: Place, trial: Trial, handed: Handed) -> str:

@@ -75,7 +75,7 @@ def conclude(
 
 def create_pipeline() -> Pipeline:
     """Images -> table, figure and summary of the study."""
-    return study_pipeline(NAME, run=run, draw=draw, conclude=conclude, figure="curves")
+    return study_pipeline(NAME, run=run, figures={"curves": draw}, conclude=conclude)
 
 
 def grid(study: StudyFinetuning) -> list[Trial]:

@@ -90,7 +90,7 @@ def trials_at_once(ray: Any, studies: Studies) -> int:
 def trials_on_ray(
     place: Place,
     waiting: Mapping[str, Trial],
-    handed: Mapping[int, Handed],
+    handed: Mapping[Any, Handed],
     studies: Studies,
     clock: TimeLeft,
     tell: Any,
@@ -104,8 +104,8 @@ def trials_on_ray(
         clock.at_once = trials_at_once(ray, studies)
         cpus, gpus = studies.cpus_per_trial, studies.gpus_per_trial
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run_in_worker)
-        given = {seed: ray.put(dict(each)) for seed, each in handed.items()}
-        running = {task.remote(place, key, trial, given[trial.seed], cpus): key for key, trial in waiting.items()}
+        given = {name: ray.put(dict(each)) for name, each in handed.items()}
+        running = {task.remote(place, key, trial, given[trial.handed], cpus): key for key, trial in waiting.items()}
         try:
             while running:
                 (ended, *_), _ = ray.wait(list(running))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kedro.pipeline import Pipeline, node
@@ -11,23 +11,33 @@ from medical_transfer.hooks.this_session import DATASET
 
 
 def study_pipeline(
-    name: str, *, run: Callable[..., Any], draw: Callable[..., Any], conclude: Callable[..., Any], figure: str
+    name: str,
+    *,
+    run: Callable[..., Any],
+    figures: Mapping[str, Callable[..., Any]],
+    conclude: Callable[..., Any],
+    told: Sequence[str] = (),
 ) -> Pipeline:
-    """Images -> table, figure and summary of a study.
+    """Images -> table, figures and summary of a study.
 
     Args:
         name: of the study; its block of parameters is `study_<name>`, its outputs begin with `<name>_study_`.
-        run: (block, folders, session) -> table of results, trials that failed.
-        draw: (table, block) -> figure.
-        conclude: (table, trials that failed, block, session) -> Markdown.
-        figure: what the figure's dataset ends with.
+        run: (block, folders, session) -> table of results, trials that failed, and what `told` names.
+        figures: what a figure's dataset ends with -> (table, what `told` names, block) -> figure.
+        conclude: (table, trials that failed, what `told` names, block, session) -> Markdown.
+        told: what the datasets end with that `run` gives and the others read beside the table and the failures.
     """
-    study, results, failures = f"params:study_{name}", f"{name}_study_results", f"{name}_study_failures"
+    study, results = f"params:study_{name}", f"{name}_study_results"
+    extra = [f"{name}_study_{each}" for each in told]
+    found = [results, f"{name}_study_failures", *extra]
     return Pipeline(
         [
-            node(run, [study, "params:folders", DATASET], [results, failures], name=f"run_{name}_trials"),
-            node(draw, [results, study], f"{name}_study_{figure}", name=f"draw_{name}_study"),
-            node(conclude, [results, failures, study, DATASET], f"{name}_study_summary", name=f"conclude_{name}_study"),
+            node(run, [study, "params:folders", DATASET], found, name=f"run_{name}_trials"),
+            *(
+                node(draw, [results, *extra, study], f"{name}_study_{figure}", name=f"draw_{name}_{figure}")
+                for figure, draw in figures.items()
+            ),
+            node(conclude, [*found, study, DATASET], f"{name}_study_summary", name=f"conclude_{name}_study"),
         ],
         namespace=f"study_{name}",
         prefix_datasets_with_namespace=False,

@@ -52,20 +52,25 @@ def how_studies_run(place: Place) -> Studies:
     return Studies.model_validate(place.session.parameters.get("studies", {}))
 
 
-def run_trials(place: Place, trials: Sequence[Trial], handed: Mapping[int, Handed]) -> tuple[list[Done], list[Failure]]:
+def run_trials(place: Place, trials: Sequence[Trial], handed: Mapping[Any, Handed]) -> tuple[list[Done], list[Failure]]:
     """Run the trials that are not finished; one that fails is named, and the next one runs.
+
+    Args:
+        place: where the study runs.
+        trials: in their order.
+        handed: the datasets that trials read, by `Trial.handed`.
 
     Raises:
         UserError: where the run is stopped from outside, the disk is full, or not a single trial ended well.
     """
-    by_key = {key_of(place, trial, handed[trial.seed]): trial for trial in trials}
+    by_key = {key_of(place, trial, handed[trial.handed]): trial for trial in trials}
     waiting = {key: trial for key, trial in by_key.items() if not is_whole(place.root / key)}
     ready = len(by_key) - len(waiting)
     logger.info("Study %s: %d trials, of which %d are finished", place.name, len(by_key), ready)
     outcomes = _run(place, waiting, handed) if waiting else {}
     for key, trial in by_key.items():
         if key not in waiting:
-            outcomes[key] = attempt(place, key, trial, handed[trial.seed])
+            outcomes[key] = attempt(place, key, trial, handed[trial.handed])
     ordered = [outcomes[key] for key in by_key]
     done = [each for each in ordered if isinstance(each, Done)]
     failures = [each for each in ordered if isinstance(each, Failure)]
@@ -80,7 +85,7 @@ def warn_of(place: Place, outcome: Done | Failure) -> None:
         logger.warning("Study %s: trial %s failed: %s", place.name, outcome.trial, outcome.sentence)
 
 
-def _run(place: Place, waiting: Waiting, handed: Mapping[int, Handed]) -> dict[str, Done | Failure]:
+def _run(place: Place, waiting: Waiting, handed: Mapping[Any, Handed]) -> dict[str, Done | Failure]:
     clock = TimeLeft(place.name, list(waiting.values()))
     outcomes: dict[str, Done | Failure] = {}
 
@@ -99,8 +104,8 @@ def _run(place: Place, waiting: Waiting, handed: Mapping[int, Handed]) -> dict[s
     return outcomes
 
 
-def _one_after_the_other(place: Place, waiting: Waiting, handed: Mapping[int, Handed], tell: Told) -> None:
+def _one_after_the_other(place: Place, waiting: Waiting, handed: Mapping[Any, Handed], tell: Told) -> None:
     for key, trial in waiting.items():
         started = time.perf_counter()
-        outcome = attempt(place, key, trial, handed[trial.seed])
+        outcome = attempt(place, key, trial, handed[trial.handed])
         tell(outcome, time.perf_counter() - started)

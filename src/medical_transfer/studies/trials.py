@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,12 +17,19 @@ class Trial:
         setting: under which condition, in words.
         seed: root seed of the run (`run.seed`): split, draw of training images, first weights, order.
         parameters: runtime parameters, nested as in `conf`.
+        reads: what it is handed, by name, where trials of one seed do not all read the same images and source.
     """
 
     method: str
     setting: str
     seed: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    reads: str | None = None
+
+    @property
+    def handed(self) -> Hashable:
+        """Under what the datasets stand that it reads: its seed, unless it has a name for them."""
+        return self.seed if self.reads is None else self.reads
 
     def __str__(self) -> str:
         return f"{self.method}, {self.setting}, seed {self.seed}"

@@ -86,7 +86,7 @@ def conclude(
 
 def create_pipeline() -> Pipeline:
     """Images -> table, figure and summary of the study."""
-    return study_pipeline(NAME, run=run, draw=draw, conclude=conclude, figure="search")
+    return study_pipeline(NAME, run=run, figures={"search": draw}, conclude=conclude)
 
 
 def check_library() -> None:

@@ -13,10 +13,16 @@ from medical_transfer.config.blocks import changed
 def command(name: str, parameters: Mapping[str, Any]) -> str:
     """How to get study `name` again: the command, and the parameters that were not at their defaults, as Markdown."""
     lines = [f"`kedro run --pipeline=study_{name}` (version {__version__})"]
-    if others := changed(parameters):
+    mine = {block: value for block, value in parameters.items() if block == f"study_{name}" or not _of_a_study(block)}
+    if others := changed(mine):
         lines += ["", "with these settings, all others at their defaults:", ""]
         lines += [f"- `{parameter}: {value}`" for parameter, value in others.items()]
     return "\n".join(lines)
+
+
+def _of_a_study(block: str) -> bool:
+    """Whether a block of parameters is that of one study: other studies do not read it."""
+    return block.startswith("study_")
 
 
 def on_what(trials: int, parameters: Mapping[str, Any], *, source: str | None, image_size: int | None) -> str:

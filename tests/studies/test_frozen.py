@@ -1,0 +1,84 @@
+"""The probe against scikit-learn, and which sources stand side by side."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.preprocessing import StandardScaler
+
+from medical_transfer.config.study_transferability import StudyTransferability
+from medical_transfer.config.training import Training
+from medical_transfer.data.dataset import LabelledRows
+from medical_transfer.models.backbones import SOURCES
+from medical_transfer.studies.frozen import best_first
+from medical_transfer.studies.frozen_probe import probe_auroc, standardised
+from medical_transfer.studies.targets import Target
+from medical_transfer.studies.tuned_targets import parameters_of_trial
+
+
+def rows(labels_N: np.ndarray) -> LabelledRows:
+    n = len(labels_N)
+    return LabelledRows(tuple(map(str, range(n))), np.arange(n), labels_N, np.arange(n) // 2)
+
+
+def problem(classes: int, n: int = 80, seed: int = 0) -> tuple[LabelledRows, np.ndarray]:
+    """Features of one spread, so that the floor of the deviation plays no part."""
+    rng = np.random.default_rng(seed)
+    labels_N = np.arange(n) % classes
+    features_ND = rng.normal(size=(n, 12)) + 0.8 * np.eye(classes, 12)[labels_N]
+    return rows(labels_N), features_ND
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_probe_is_a_logistic_regression_on_standardised_features(classes):
+    (train, train_ND), (test, test_MD) = problem(classes), problem(classes, seed=1)
+    learned, judged = standardised(train_ND, test_MD)
+    probe = LogisticRegression(C=10 / 12, max_iter=2000).fit(learned, train.labels_N)
+    said = probe.predict_proba(judged)
+    expected = roc_auc_score(test.labels_N, said[:, 1] if classes == 2 else said, multi_class="ovr")
+    found = probe_auroc(train, test, train_ND, test_MD, resamples=200, seed=0)
+    assert found.estimate == pytest.approx(expected)
+    assert found.low < found.estimate < found.high
+
+
+def test_standardising_knows_the_training_rows_only_and_has_a_floor():
+    train_ND, test_MD = np.random.default_rng(0).normal(size=(50, 5)), np.full((3, 5), 100.0)
+    even = train_ND / train_ND.std(axis=0)
+    expected = StandardScaler().fit(even)
+    found = standardised(even, test_MD)
+    assert found[0] == pytest.approx(expected.transform(even))
+    assert found[1] == pytest.approx(expected.transform(test_MD))
+    even[:, 0] *= 1e-9  # hardly varies: not blown up a thousand million times
+    assert np.abs(standardised(even, even + 1)[1][:, 0]).max() < 1.1
+    assert np.isfinite(standardised(np.ones((4, 2)), np.ones((2, 2)))[1]).all()
+
+
+def test_a_class_without_a_test_image_has_no_number():
+    (train, train_ND), (test, test_MD) = problem(2), problem(2, seed=1)
+    only = test.labels_N == 0
+    found = probe_auroc(train, rows(test.labels_N[only]), train_ND, test_MD[only], resamples=200, seed=0)
+    assert math.isnan(found.estimate)
+
+
+def test_best_first_by_the_score_of_training_images_and_without_the_control():
+    sources = [SOURCES[name] for name in ("efficientnet_lite0", "efficientnet_lite1", "resnet18", "random")]
+    values = {"efficientnet_lite0": 0.7, "efficientnet_lite1": 0.9, "resnet18": None, "random": 0.99}
+    measured = {name: {"scores": {"linear_probe": {"value": value}}} for name, value in values.items()}
+    assert [source.name for source in best_first(sources, measured)] == ["efficientnet_lite1", "efficientnet_lite0"]
+
+
+def test_all_sources_have_the_same_budget():
+    study = StudyTransferability(steps=32, rounds=2, head_rounds=20, batch_size=16, image_size=80)
+    images = {"kind": "folder", "root": "here", "positive_class": "sick", "licence": "CC0"}
+    given = parameters_of_trial(Target("ct", {"images": images, "augmentation": {"policy": "gentle"}}), study)
+    assert given["images"] == {"size": 80, "positive_class": "sick", "licence": "CC0"}, "no place is in a trial's key"
+    assert given["augmentation"] == {"policy": "gentle", "views": 1}
+    training = Training.model_validate(given["training"])
+    assert training.epochs * (training.steps_per_epoch or 0) == 32
+    assert (training.finetune.head_epochs, training.finetune.multiplier, training.number_format) == (20, 1.0, "fp32")
+    assert SimpleNamespace(**given["model"]).freeze == "none"
