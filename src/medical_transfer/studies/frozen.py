@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.study_transferability import StudyTransferability
@@ -22,7 +21,13 @@ from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Untrained
-from medical_transfer.pipelines.transferability.scoring import CONTROL, Scoring, source_features
+from medical_transfer.pipelines.transferability.scoring import (
+    CONTROL,
+    FEATURE_MODULES,
+    Scoring,
+    SourceFeatures,
+    source_features,
+)
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
@@ -36,6 +41,7 @@ from medical_transfer.transferability.rank import score_source
 logger = logging.getLogger(__name__)
 
 MODULES = (
+    *FEATURE_MODULES,
     "medical_transfer.transferability",
     "medical_transfer.data.dataset",
     "medical_transfer.metrics",
@@ -64,7 +70,7 @@ class Frozen:
     prepared: Prepared
     study: StudyTransferability
     seed: int
-    features: Mapping[str, tuple[NDArray[np.float32], float]]
+    features: Mapping[str, SourceFeatures]
     images: Mapping[str, int]
     folder: Path
 
@@ -74,8 +80,15 @@ class Frozen:
 
     def of(self, name: str, rows: LabelledRows) -> Floats:
         """Features of some images under a source."""
-        places = [self.images[image] for image in rows.image_ids]
-        return np.asarray(self.features[name][0][places], dtype=np.float64)
+        return np.asarray(self.features[name].features_ND[self._places(rows)], dtype=np.float64)
+
+    def probabilities_of(self, name: str, rows: LabelledRows) -> Floats | None:
+        """What a source's own head says of some images; None where it has none."""
+        probabilities_NK = self.features[name].probabilities_NK
+        return None if probabilities_NK is None else np.asarray(probabilities_NK[self._places(rows)], dtype=np.float64)
+
+    def _places(self, rows: LabelledRows) -> list[int]:
+        return [self.images[image] for image in rows.image_ids]
 
 
 def all_images(prepared: Prepared) -> LabelledRows:
@@ -90,8 +103,8 @@ def all_images(prepared: Prepared) -> LabelledRows:
 
 def features_of(
     source: Source, rows: LabelledRows, prepared: Prepared, place: Place, backbones: Backbones
-) -> tuple[NDArray[np.float32], float]:
-    """Features of all images of a target under a source, and the seconds that they cost when computed."""
+) -> SourceFeatures:
+    """Features and own probabilities of all images of a target under a source."""
     scoring = Scoring(rows, prepared.cache, Transferability(), backbones, place.folders, 0)
     return source_features(source, scoring)
 
@@ -165,6 +178,8 @@ def _evidence(source: Source, frozen: Frozen, rows: LabelledRows) -> Evidence:
         labels_N=rows.labels_N,
         groups_N=rows.groups_N,
         reference_features_NE=reference,
+        source_probabilities_NK=frozen.probabilities_of(source.name, rows),
+        widths=frozen.features[source.name].widths,
         parameters=source.parameters,
         source_accuracy=source.source_accuracy,
         seed=derive_seed(frozen.seed, "scores"),

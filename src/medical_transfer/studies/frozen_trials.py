@@ -76,9 +76,9 @@ def _features(
                 raise
             _fail(told, trial, error)
         else:
-            array, seconds = found[source.name]
-            width = Measured(FEATURES, array.shape[1], None, None, len(rows))
-            told.done.append(Done("", trial, round(seconds, 2), (width,)))
+            seen = found[source.name]
+            width = Measured(FEATURES, seen.features_ND.shape[1], None, None, len(rows))
+            told.done.append(Done("", trial, round(seen.seconds, 2), (width,)))
     return found
 
 
@@ -122,7 +122,7 @@ def _trials_of(trial: Trial, found: Mapping[str, Any], frozen: Frozen, sources: 
 def _probed(trial: Trial, found: Mapping[str, Any], frozen: Frozen, sources: Sequence[Source]) -> Done:
     """The probe, with the seconds of the features that it stands on and of its fit."""
     probe = found["probe"]
-    seconds = probe["seconds"] + sum(frozen.features[source.name][1] for source in sources)
+    seconds = probe["seconds"] + sum(frozen.features[source.name].seconds for source in sources)
     number = Measured(PROBE, probe["estimate"], probe["low"], probe["high"], probe["n"])
     return Done(found["key"], trial, round(seconds, 2), (number,))
 
