@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from medical_transfer.config.base import Block
+from medical_transfer.config.base import Block, UserPath
 
 ScoreName = Literal[
     "linear_probe",
@@ -24,8 +25,11 @@ ScoreName = Literal[
 ]
 
 
+DecideBy = Literal["auto", "none", ScoreName]
+
+
 class Transferability(Block):
-    """Scores of pretrained sources on the training split; the cross-validated linear probe picks the one to build."""
+    """Scores of pretrained sources on the training split; the best-supported score picks the one to build."""
 
     sources: list[str] = Field(
         default=["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "random"], min_length=1
@@ -35,8 +39,14 @@ class Transferability(Block):
     fuse: int = Field(default=1, ge=1, le=10)
     """The so many best sources by their linear probe, side by side, compete as one more; 1: none."""
     chosen: str | None = None
-    """Take this source whatever the scores say; null: the one with the fewest parameters within one standard error
-    of the best cross-validated linear probe."""
+    """Take this source whatever the scores say; null: the one that `decide_by` says."""
+    decide_by: DecideBy = "auto"
+    """The score that picks the source: `auto`, the one that `agreement` supports best, or no score where it supports
+    none; `none`: the first of `sources`. Of the linear probe the source with the fewest parameters within one standard
+    error of the best is taken; of any other score the highest."""
+    agreement: UserPath | None = Path("docs/studies/transferability/agreement.json")
+    """What a study found of the scores (`study_transferability` writes it), below the project unless absolute; null:
+    none, and the linear probe decides."""
     folds: int = Field(default=5, ge=2, le=20)
     """Folds of the linear probe; whole groups stay together."""
     max_images: int = Field(default=3000, ge=20)

@@ -1,4 +1,4 @@
-"""Which source is built: the best cross-validated linear probe, or a cheaper one that is not told apart from it."""
+"""Which source is built: the best by the score that decides, or a cheaper one that its probe does not tell apart."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from medical_transfer.config.backbones import JOIN
+from medical_transfer.transferability.support import PROBE, Basis
 from medical_transfer.types import UserError
+
+BY_PROBE = Basis(PROBE, "")
+"""The cross-validated linear probe decides and nothing is said of why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Candidate:
     """False: only a graph or several sources side by side, good for frozen features (`model.freeze=all`)."""
     control: bool = False
     """The untrained network: it shows the floor, and is taken only if it is named or alone."""
+    value: float = math.nan
+    """The score that decides, where that is not the probe; NaN where it is undefined."""
 
     @property
     def auroc(self) -> float:
@@ -39,19 +45,22 @@ class Choice:
     why: str
 
 
-def choose(candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | None = None) -> Choice:
+def choose(
+    candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | None = None, basis: Basis = BY_PROBE
+) -> Choice:
     """Pick the source to build.
 
     Trainable sources compete; graphs, and several sources side by side, too if nothing of the trunk is to be trained
-    (`all_frozen`). The best mean AUROC leads. A source that is within one standard error of the leader is not told
-    apart from it (the one-standard-error rule, Breiman et al. 1984), and of those the one with the fewest parameters is
-    taken. The comparison is paired, see `standard_error`. Where no probe is defined the first admissible source is
-    taken.
+    (`all_frozen`). `basis` says which score decides: the best one leads. Of the linear probe, which has folds, a source
+    that is within one standard error of the leader is not told apart from it (the one-standard-error rule, Breiman et
+    al. 1984), and of those the one with the fewest parameters is taken. The comparison is paired, see
+    `standard_error`. Where no score decides, or it is defined for no source, the first admissible source is taken.
 
     Args:
         candidates: all sources, in order of preference; the same labels, groups and seed must stand behind their folds.
         all_frozen: nothing of the trunk is trained.
         chosen: take this source whatever the scores say (`transferability.chosen`).
+        basis: the score that decides, and why.
 
     Raises:
         UserError: as `check_choice`.
@@ -62,16 +71,36 @@ def choose(candidates: Sequence[Candidate], *, all_frozen: bool, chosen: str | N
         return Choice(chosen, f"{chosen} is named by transferability.chosen; the scores did not decide.")
     admissible = [candidate for candidate in candidates if candidate.trainable or all_frozen]
     rivals = [candidate for candidate in admissible if not candidate.control] or admissible
+    if basis.score is None:
+        return Choice(rivals[0].name, f"{basis.why} {rivals[0].name}, the default (the first listed), is used.")
+    taken, why = _by_probe(rivals) if basis.score == PROBE else _by_value(rivals, basis.score)
+    words = f"{basis.why} {why}".strip() + _against_controls(taken, admissible)
+    return Choice(taken.name, words + _left_out(taken, candidates, admissible))
+
+
+def _by_probe(rivals: Sequence[Candidate]) -> tuple[Candidate, str]:
+    """The best probe, or the cheapest that is not told apart from it; and why."""
     probed = [candidate for candidate in rivals if candidate.fold_aurocs]
     if not probed:
-        return Choice(
-            rivals[0].name, f"No source can be probed on these images: {rivals[0].name}, the first listed, is used."
-        )
+        return rivals[0], f"No source can be probed on these images: {rivals[0].name}, the first listed, is used."
     leader = max(probed, key=lambda candidate: candidate.auroc)
     others = [candidate for candidate in probed if candidate is not leader]
     taken = min([leader, *(rival for rival in others if _tied(leader, rival))], key=_cost)
-    why = _reason(taken, leader, others) + _against_controls(taken, admissible)
-    return Choice(taken.name, why + _left_out(taken, candidates, admissible))
+    return taken, _reason(taken, leader, others)
+
+
+def _by_value(rivals: Sequence[Candidate], score: str) -> tuple[Candidate, str]:
+    """The highest value of a score, which has no spread of its own; equal ones by cost."""
+    scored = [candidate for candidate in rivals if not math.isnan(candidate.value)]
+    if not scored:
+        return rivals[0], f"{score} is defined for no source here: {rivals[0].name}, the first listed, is used."
+    taken = min(scored, key=lambda candidate: (-candidate.value, _cost(candidate)))
+    others = [candidate for candidate in scored if candidate is not taken]
+    lead = f"{taken.name} has the highest {score} ({taken.value:.4g})"
+    if not others:
+        return taken, f"{lead}; no other source competes."
+    second = max(others, key=lambda candidate: candidate.value)
+    return taken, f"{lead}; the runner-up is {second.name} ({second.value:.4g})."
 
 
 def check_choice(trainable: Mapping[str, bool], *, all_frozen: bool, chosen: str | None) -> None:

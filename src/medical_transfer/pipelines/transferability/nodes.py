@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -17,10 +17,14 @@ from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
 from medical_transfer.models.backbones import find_source
 from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
 from medical_transfer.types import Figure
+
+if TYPE_CHECKING:
+    from medical_transfer.transferability.agreement_file import OutcomeAgreement
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +47,14 @@ def score_sources(
 ) -> dict[str, Any]:
     """Score all sources on the training images and choose the one to build.
 
-    What may learn and which source is named decide the choice alone: they are no part of the scores' key.
+    What may learn, which source is named and which score is trusted decide the choice alone: they are no part of the
+    scores' key.
     """
     from medical_transfer.pipelines.transferability.scoring import Scoring, compare_sources, with_choice  # noqa: PLC0415
     from medical_transfer.transferability.choose import check_choice  # noqa: PLC0415 - both bring scikit-learn
+    from medical_transfer.transferability.support import basis_of  # noqa: PLC0415
+
+    agreement, asked = _agreement(transferability), transferability.decide_by
 
     sources = [find_source(name, backbones) for name in transferability.sources]
     choosing: dict[str, Any] = {"all_frozen": model.freeze == "all", "chosen": transferability.chosen}
@@ -58,7 +66,7 @@ def score_sources(
             "sources": [source.identity for source in sources],
             "seed": run.seed,
         },
-        parameters=[transferability.model_copy(update={"chosen": None})],
+        parameters=[transferability.model_copy(update={"chosen": None, "decide_by": "auto", "agreement": None})],
         modules=SCORE_MODULES,
     )
 
@@ -67,7 +75,8 @@ def score_sources(
         scoring = Scoring(rows, image_cache, transferability, backbones, folders, derive_seed(run.seed, "scores"))
         write_json(folder / "scores.json", compare_sources(scoring))
 
-    scored = with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing)
+    basis = basis_of(agreement, asked=asked, all_frozen=model.freeze == "all")
+    scored = with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing, basis=basis)
     return scored if transferability.chosen else _warned(scored)
 
 
@@ -76,6 +85,13 @@ def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
     from medical_transfer.reporting.charts import ranking_figure  # noqa: PLC0415 - brings matplotlib's fonts
 
     return ranking_figure(transferability_scores)
+
+
+def _agreement(transferability: Transferability) -> dict[str, OutcomeAgreement] | None:
+    """What the study of scores found; a relative path is one of the project."""
+    from medical_transfer.transferability.agreement_file import read_agreement  # noqa: PLC0415 - scikit-learn
+
+    return None if transferability.agreement is None else read_agreement(PROJECT / transferability.agreement)
 
 
 def _at_most(rows: LabelledRows, limit: int, seed: int) -> LabelledRows:

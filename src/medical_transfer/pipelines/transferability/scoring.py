@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from medical_transfer.runtime.stage import content_key, once, seconds_spent
 from medical_transfer.transferability.choose import Candidate, choose
 from medical_transfer.transferability.evidence import Evidence
 from medical_transfer.transferability.rank import SourceScores, rankings, score_source
+from medical_transfer.transferability.support import Basis
 
 CONTROL = "random"
 """The untrained network: the floor, and the reference of paired scores."""
@@ -123,13 +125,12 @@ def compare_sources(scoring: Scoring) -> dict[str, Any]:
     return {
         "sources": [_row(source, features[source.name], scores[source.name]) for source in sources],
         "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
-        "agreement": None,
         "images": len(scoring.rows),
     }
 
 
-def with_choice(scored: dict[str, Any], *, all_frozen: bool, chosen: str | None) -> dict[str, Any]:
-    """The content of `transferability.json`: what `compare_sources` gave, and the source that is built.
+def with_choice(scored: dict[str, Any], *, all_frozen: bool, chosen: str | None, basis: Basis) -> dict[str, Any]:
+    """The content of `transferability.json`: what `compare_sources` gave, the source that is built, and on what basis.
 
     It is cheap and depends on what of the trunk may learn, so it is no part of the scores that are kept.
     """
@@ -140,11 +141,17 @@ def with_choice(scored: dict[str, Any], *, all_frozen: bool, chosen: str | None)
             parameters=source["parameters"],
             trainable=source["trainable"],
             control=source["untrained"],
+            value=_number(source["scores"].get(basis.score, {}).get("value")),
         )
         for source in scored["sources"]
     ]
-    choice = choose(candidates, all_frozen=all_frozen, chosen=chosen)
-    return {**scored, "chosen": choice.name, "reason": choice.why}
+    choice = choose(candidates, all_frozen=all_frozen, chosen=chosen, basis=basis)
+    agreement = [asdict(each) for each in basis.evidence] or None
+    return {**scored, "chosen": choice.name, "reason": choice.why, "decided_by": basis.score, "agreement": agreement}
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _evidence(
