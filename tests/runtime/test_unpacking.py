@@ -39,17 +39,16 @@ def test_once_and_anew_when_the_archive_is_another_one(tmp_path: Path) -> None:
     assert (other / "set/a/1.png").read_bytes() == b"two"
 
 
-@pytest.mark.parametrize("name", ["../out.png", "/out.png", "set/../../out.png"])
+@pytest.mark.parametrize("name", ["../out.png", "{outside}/out.png", "set/../../out.png"])
 def test_no_member_leaves_the_folder(tmp_path: Path, name: str) -> None:
     place = tmp_path / "deep/here"
-    archive = pack(tmp_path / "set.tar", {"set/1.png": b"1", name: b"evil"})
+    archive = pack(tmp_path / "set.tar", {"set/1.png": b"1", name.format(outside=tmp_path): b"evil"})
     try:
         unpacked(archive, place)
     except UserError as error:
         assert "would write outside" in str(error)
     outside = [path for path in tmp_path.rglob("out.png") if not path.is_relative_to(place)]
     assert outside == []
-    assert not Path("/out.png").exists()
 
 
 def test_no_link_leads_out(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -15,7 +18,7 @@ from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.training import Training
 from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.models.backbones import SOURCES
-from medical_transfer.studies.frozen import best_first
+from medical_transfer.studies.frozen import Frozen, best_first, measure, side_by_side
 from medical_transfer.studies.frozen_probe import probe_auroc, standardised
 from medical_transfer.studies.targets import Target
 from medical_transfer.studies.tuned_targets import parameters_of_trial
@@ -53,7 +56,7 @@ def test_standardising_knows_the_training_rows_only_and_has_a_floor():
     found = standardised(even, test_MD)
     assert found[0] == pytest.approx(expected.transform(even))
     assert found[1] == pytest.approx(expected.transform(test_MD))
-    even[:, 0] *= 1e-9  # hardly varies: not blown up a thousand million times
+    even[:, 0] *= 1e-3  # hardly varies: not blown up a thousand times
     assert np.abs(standardised(even, even + 1)[1][:, 0]).max() < 1.1
     assert np.isfinite(standardised(np.ones((4, 2)), np.ones((2, 2)))[1]).all()
 
@@ -70,6 +73,41 @@ def test_best_first_by_the_score_of_training_images_and_without_the_control():
     values = {"efficientnet_lite0": 0.7, "efficientnet_lite1": 0.9, "resnet18": None, "random": 0.99}
     measured = {name: {"scores": {"linear_probe": {"value": value}}} for name, value in values.items()}
     assert [source.name for source in best_first(sources, measured)] == ["efficientnet_lite1", "efficientnet_lite0"]
+
+
+def frozen(manifest: pd.DataFrame, features_ND: np.ndarray, folder: Path) -> Frozen:
+    """A target of 64 images under one source."""
+    ids = list(manifest["image_id"])
+    cache = SimpleNamespace(key="c", slots=lambda wanted: np.array([ids.index(each) for each in wanted]))
+    prepared: Any = SimpleNamespace(cache=cache, manifests={0: manifest})
+    study = StudyTransferability(score_images=30)
+    features = {"efficientnet_lite0": (features_ND, 1.0), "random": (features_ND[:, ::-1] ** 2, 1.0)}
+    return Frozen(prepared, study, 0, features, {name: row for row, name in enumerate(ids)}, folder)
+
+
+def test_scores_never_see_a_test_image(tmp_path: Path) -> None:
+    """Test labels are turned round and test features scrambled: scores stay bit-equal, the probe does not."""
+    rng = np.random.default_rng(5)
+    labels = np.array(["a", "b"] * 32)
+    features_ND = rng.normal(size=(64, 6)).astype(np.float32) + 0.7 * (labels == "a")[:, None]
+    split = np.array(["train"] * 40 + ["test"] * 16 + ["val"] * 8)
+    manifest = pd.DataFrame({"image_id": [f"i{n}" for n in range(64)], "label": labels, "split": split, "status": "ok"})
+    manifest["group_id"] = [f"g{n // 2}" for n in range(64)]
+    poisoned, other_ND = manifest.copy(), features_ND.copy()
+    seen = split == "train"
+    poisoned.loc[~seen, "label"] = np.where(labels[~seen] == "a", "b", "a")
+    other_ND[split == "val"] = 99.0
+    source = SOURCES["efficientnet_lite0"]
+    first = measure(source, frozen(manifest, features_ND, tmp_path / "1"))
+    second = measure(source, frozen(poisoned, other_ND, tmp_path / "2"))
+    values = [{name: each["value"] for name, each in found["scores"].items()} for found in (first, second)]
+    assert values[0] == values[1]
+    assert first["images"] == 30
+    assert first["probe"]["n"] == 16
+    assert first["probe"]["estimate"] == pytest.approx(1 - second["probe"]["estimate"])
+    joined = side_by_side([source, SOURCES["random"]], frozen(manifest, features_ND, tmp_path / "1"))
+    assert joined["key"] != first["key"]
+    assert joined["probe"]["estimate"] != first["probe"]["estimate"]
 
 
 def test_all_sources_have_the_same_budget():

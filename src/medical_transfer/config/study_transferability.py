@@ -62,7 +62,7 @@ class StudyTransferability(Block):
     """Side in pixels of all images of all targets."""
     max_images: int | None = Field(default=1500, ge=60)
     """Use at most so many images of a target, drawn evenly over classes by the first seed; null: all."""
-    score_images: int = Field(default=1000, ge=20)
+    score_images: int = Field(default=400, ge=20)
     """Score on at most so many training images, drawn evenly over classes by the seed."""
     steps: int = Field(default=32, ge=1)
     """Fine-tuning steps of every source on every target once everything learns."""
