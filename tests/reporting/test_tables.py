@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from medical_transfer.reporting.tables import (
+    agreement_table,
     groups_table,
     how_many,
     metrics_table,
@@ -63,6 +64,21 @@ def test_ranking_names_the_chosen_first_with_ranks(transferability: dict[str, An
     assert list(table.loc["Source accuracy"]) == ["75.1 (2.)", "76.6 (1.)", "not defined (it was never trained)"]
     assert table.loc["Time to score", "lite1"] == "22 s"
     assert table.loc["Pretrained on", "random"] == "nothing"
+
+
+def agreed(score: str, tau: float | None, *, baseline: bool = False) -> dict[str, Any]:
+    interval = {"estimate": tau, "low": None if tau is None else tau - 0.1, "high": None if tau is None else tau + 0.1}
+    numbers = {"null_band": 0.41, "regret": {"estimate": 0.02, "low": 0.01, "high": 0.03}, "targets": 7, "seconds": 0.5}
+    return {"score": score, "baseline": baseline, "tau_w": interval, **numbers}
+
+
+def test_agreement_marks_baselines_and_the_score_that_decides(transferability: dict[str, Any]) -> None:
+    told = [agreed("linear_probe", 0.6), agreed("static_order", 0.5, baseline=True)]
+    table = agreement_table({**transferability, "agreement": told, "decided_by": "linear_probe"})
+    assert table.loc[0].tolist() == [
+        "Linear probe (AUROC) (decides)", "0.600 (0.500–0.700)", "0.41", "0.020 (0.010–0.030)", "7", "0.5"
+    ]  # fmt: skip
+    assert table.loc[1, "Score"] == "static order (baseline)"
 
 
 def test_parameters_add_up() -> None:

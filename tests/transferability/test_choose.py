@@ -7,6 +7,7 @@ import math
 import pytest
 
 from medical_transfer.transferability.choose import Candidate, choose, standard_error
+from medical_transfer.transferability.support import Basis
 from medical_transfer.types import UserError
 
 # Differences to BEST: .04 .05 .06 (sd .01); standard error .01 * sqrt(1/3 + 1/2) = .00913.
@@ -121,3 +122,37 @@ def test_refuses():
         choose([graph], all_frozen=False)
     with pytest.raises(ValueError, match="different folds"):
         choose([BEST, Candidate("short", (0.9, 0.9))], all_frozen=False)
+
+
+def by(score, **values):
+    """Sources with a value of the score that decides, a probe that would choose `best`, and the choice."""
+    folds = {"best": BEST.fold_aurocs}
+    candidates = [
+        Candidate(name, folds.get(name, CLEARLY_WORSE.fold_aurocs), parameters=cost, value=value)
+        for name, (value, cost) in values.items()
+    ]
+    return choose(candidates, all_frozen=False, basis=Basis(score, "Because."))
+
+
+def test_another_score_decides_by_its_highest_value():
+    choice = by("logme", best=(0.2, 1), other=(0.4, 9), third=(0.3, 1))
+    assert choice.name == "other"
+    assert choice.why.startswith("Because. other has the highest logme (0.4); the runner-up is third (0.3).")
+
+
+def test_equal_values_go_to_the_cheaper_and_undefined_ones_do_not_compete():
+    assert by("logme", best=(0.4, 9), other=(0.4, 2), lost=(math.nan, 1)).name == "other"
+    nothing = by("leep", best=(math.nan, 9), other=(math.nan, 2))
+    assert nothing.name == "best"
+    assert "leep is defined for no source here: best, the first listed, is used." in nothing.why
+
+
+def test_where_no_score_is_trusted_the_default_is_used_whatever_they_say():
+    choice = by(None, other=(0.1, 9), best=(0.9, 1))
+    assert choice.name == "other"
+    assert choice.why == "Because. other, the default (the first listed), is used."
+
+
+def test_the_untrained_control_is_no_default():
+    control = Candidate("random", BEST.fold_aurocs, control=True)
+    assert choose([control, CLEARLY_WORSE], all_frozen=False, basis=Basis(None, "No.")).name == "worse"

@@ -13,6 +13,7 @@ from medical_transfer.reporting.embedding import embed_pictures
 from medical_transfer.reporting.measured import Measured
 from medical_transfer.reporting.summary import cautions, headline_cards, summary_sentences
 from medical_transfer.reporting.tables import (
+    agreement_table,
     groups_table,
     metrics_table,
     parameters_table,
@@ -143,6 +144,8 @@ def _tables(content: ReportContent) -> dict[str, pd.DataFrame]:
     }
     if content.transferability is not None:
         tables["ranking"] = ranking_table(content.transferability)
+        if content.transferability.get("agreement"):
+            tables["agreement"] = agreement_table(content.transferability)
     return tables
 
 

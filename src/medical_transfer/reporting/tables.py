@@ -148,6 +148,23 @@ def ranking_table(transferability: Mapping[str, Any]) -> pd.DataFrame:
     return _texts(list(zip(*columns.values(), strict=True)), list(columns))
 
 
+def agreement_table(transferability: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per score or baseline, best first: tau_w with its interval and chance band, regret, data sets, seconds.
+
+    Args:
+        transferability: the content of `transferability.json`, with `agreement` and `decided_by`.
+    """
+    columns = ["Score", "Agreement (tau)", "Chance below", "AUROC given up", "Data sets", "Seconds"]
+    rows = []
+    for each in transferability["agreement"]:
+        decides = " (decides)" if each["score"] == transferability.get("decided_by") else ""
+        name = f"{score_name(each['score'])}{' (baseline)' if each['baseline'] else ''}{decides}"
+        tau, regret = (interval_text(each[what]) for what in ("tau_w", "regret"))
+        chance, seconds = value_text(each["null_band"]), value_text(each["seconds"])
+        rows.append((name, tau, chance, regret, str(each["targets"]), seconds))
+    return _texts(rows, columns)
+
+
 _SOURCE_FACTS = ("Pretrained on", "Can be trained further", "Features", "Licence of the weights", "Time to score")
 
 

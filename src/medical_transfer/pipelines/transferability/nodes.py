@@ -24,7 +24,7 @@ from medical_transfer.splits.leakage import split_hash
 from medical_transfer.types import Figure
 
 if TYPE_CHECKING:
-    from medical_transfer.transferability.agreement_file import OutcomeAgreement
+    from medical_transfer.transferability.support import Basis
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +52,12 @@ def score_sources(
     """
     from medical_transfer.pipelines.transferability.scoring import Scoring, compare_sources, with_choice  # noqa: PLC0415
     from medical_transfer.transferability.choose import check_choice  # noqa: PLC0415 - both bring scikit-learn
-    from medical_transfer.transferability.support import basis_of  # noqa: PLC0415
 
-    agreement, asked = _agreement(transferability), transferability.decide_by
+    all_frozen = model.freeze == "all"
+    basis = _basis(transferability, all_frozen=all_frozen)
 
     sources = [find_source(name, backbones) for name in transferability.sources]
-    choosing: dict[str, Any] = {"all_frozen": model.freeze == "all", "chosen": transferability.chosen}
+    choosing: dict[str, Any] = {"all_frozen": all_frozen, "chosen": transferability.chosen}
     check_choice({source.name: source.trainable for source in sources}, **choosing)
     key = content_key(
         inputs={
@@ -75,7 +75,6 @@ def score_sources(
         scoring = Scoring(rows, image_cache, transferability, backbones, folders, derive_seed(run.seed, "scores"))
         write_json(folder / "scores.json", compare_sources(scoring))
 
-    basis = basis_of(agreement, asked=asked, all_frozen=model.freeze == "all")
     scored = with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing, basis=basis)
     return scored if transferability.chosen else _warned(scored)
 
@@ -87,11 +86,14 @@ def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
     return ranking_figure(transferability_scores)
 
 
-def _agreement(transferability: Transferability) -> dict[str, OutcomeAgreement] | None:
-    """What the study of scores found; a relative path is one of the project."""
+def _basis(transferability: Transferability, *, all_frozen: bool) -> Basis:
+    """Which score decides by what the study of scores found; a relative path is one of the project."""
     from medical_transfer.transferability.agreement_file import read_agreement  # noqa: PLC0415 - scikit-learn
+    from medical_transfer.transferability.support import basis_of  # noqa: PLC0415
 
-    return None if transferability.agreement is None else read_agreement(PROJECT / transferability.agreement)
+    named = transferability.agreement is None or transferability.chosen is not None
+    found = None if named else read_agreement(PROJECT / str(transferability.agreement))
+    return basis_of(found, asked=transferability.decide_by, all_frozen=all_frozen)
 
 
 def _at_most(rows: LabelledRows, limit: int, seed: int) -> LabelledRows:
