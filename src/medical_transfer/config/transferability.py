@@ -41,9 +41,9 @@ class Transferability(Block):
     chosen: str | None = None
     """Take this source whatever the scores say; null: the one that `decide_by` says."""
     decide_by: DecideBy = "auto"
-    """The score that picks the source: `auto`, the one that `agreement` supports best, or no score where it supports
-    none; `none`: the first of `sources`. Of the linear probe the one with the fewest parameters within one standard error
-    of the best is taken; of any other score the highest."""
+    """The score that picks the source: `auto`, the one that `agreement` supports best, or none where it supports none;
+    `none`: the first of `sources`. Of the linear probe the one with the fewest parameters within one standard error of
+    the best is taken; of any other score the highest."""
     agreement: UserPath | None = Path("docs/studies/transferability/agreement.json")
     """What a study found of the scores (`study_transferability` writes it), below the project unless absolute; null:
     none, and the linear probe decides."""
