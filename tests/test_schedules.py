@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from medical_transfer.schedules import (
     constant,
     cosine_restarts,
     one_cycle,
+    reversal_strength,
     slanted_triangular,
     warmup_cosine,
 )
@@ -129,3 +131,31 @@ def test_up_to_the_peak_and_down_again_never_nothing(name, moment, later):
     elif done >= peak:
         assert lower >= upper - 1e-12
     assert schedule(epochs * (1 + later), epochs) == schedule(epochs, epochs) < 0.05
+
+
+@pytest.mark.parametrize("epochs", [1, 7, 50])
+def test_reversal_is_the_chapters_alpha_at_the_starts_of_epochs(epochs):
+    for epoch in range(epochs):
+        alpha = 2 / (1 + np.exp(-10 * epoch / epochs)) - 1
+        assert reversal_strength(epoch / epochs) == pytest.approx(alpha, abs=1e-15)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-1, 2), st.floats(-1, 2), st.floats(0, 40), st.floats(0, 3))
+def test_reversal_rises_from_0_to_its_limit(first, second, gamma, highest):
+    early, late = (reversal_strength(p, gamma=gamma, highest=highest) for p in sorted((first, second)))
+    assert 0 <= early <= late <= highest
+    # the same curve as a hyperbolic tangent, inside 0 to 1
+    p = min(max(first, 0), 1)
+    found = reversal_strength(first, gamma=gamma, highest=highest)
+    assert found == pytest.approx(highest * math.tanh(gamma * p / 2), abs=1e-12)
+
+
+def test_reversal_by_hand():
+    assert reversal_strength(0) == 0
+    assert reversal_strength(0.1 * math.log(3)) == pytest.approx(0.5)  # 2 / (1 + 1/3) - 1
+    assert reversal_strength(0.1 * math.log(3), highest=0.5) == pytest.approx(0.25)
+    assert reversal_strength(0.2 * math.log(3), gamma=5) == pytest.approx(0.5)
+    assert reversal_strength(1) == pytest.approx(1, abs=1e-4)
+    assert reversal_strength(0.5, gamma=0) == 0
+    assert [reversal_strength(p, gamma=math.inf) for p in (0, 1e-9)] == [0, 1]

@@ -1,6 +1,7 @@
-"""Learning-rate shapes: pure functions from the progress of a phase to a factor of the rate.
+"""Shapes over training: pure functions from progress to a number.
 
-`epochs_done` is a real number of epochs (steps / steps per epoch), `epochs` the length of the phase.
+Of the learning rate (`SCHEDULES`): from `epochs_done`, a real number of epochs (steps / steps per epoch), and `epochs`,
+the length of the phase, to a factor of the rate. Of gradient reversal: from `progress`, 0 to 1, to its strength.
 """
 
 from __future__ import annotations
@@ -55,6 +56,24 @@ def slanted_triangular(epochs_done: float, epochs: int, rise: float = 0.1, ratio
     progress = min(epochs_done / epochs, 1.0)
     height = progress / rise if progress < rise else 1 - (progress - rise) / (1 - rise)
     return (1 + height * (ratio - 1)) / ratio
+
+
+def reversal_strength(progress: float, *, gamma: float = 10.0, highest: float = 1.0) -> float:
+    """Strength of gradient reversal, 0 at the start and all but `highest` at the end (Ganin 2016, section 5.2.2).
+
+    highest (2 / (1 + exp(-gamma p)) - 1), with the paper's gamma = 10: a discriminator that has learned nothing yet
+    has nothing to teach. The upper limit scales the whole curve, so its shape stays.
+
+    Args:
+        progress: p = global step / total steps, as in the paper; the chapter's epoch / epochs is a staircase below it
+            that begins with an epoch without adaptation. Beyond 0 to 1 it counts as the nearer end.
+        gamma: steepness; 0 never adapts, infinity at once.
+        highest: upper limit, 1 in the paper.
+    """
+    p = min(max(progress, 0.0), 1.0)
+    if p == 0:
+        return 0.0
+    return highest * (2 / (1 + math.exp(-gamma * p)) - 1)
 
 
 def _cosine(first: float, last: float, share: float) -> float:

@@ -1,0 +1,1 @@
+"""Losses as plain functions of tensors: no labels of the target, no networks, no loops."""
