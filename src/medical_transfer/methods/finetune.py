@@ -8,9 +8,10 @@ Shapes: N images, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +19,7 @@ from torch.nn import functional
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.loaders import Batch
-from medical_transfer.methods.contract import LossTerms, Phase
+from medical_transfer.methods.contract import LossTerms, Outputs, Phase, Predictions
 from medical_transfer.metrics.classification import auroc
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.freezing import cut_of, freeze_below, thaw_gradually
@@ -73,11 +74,15 @@ class FineTune(nn.Module):
         In the head phase head_l2/2 ||W||^2 of a linear head, which so ends where a logistic regression would; in the
         trunk phase l2_sp/2 ||w - w_pretrained||^2 over what moves of the trunk.
         """
+        return self.supervised(self.logits(batch), batch.labels_N)
+
+    def supervised(self, logits: Tensor, labels_N: Tensor) -> LossTerms:
+        """The loss of labelled rows."""
         weights = self.class_weights_C
         cross_entropy = functional.cross_entropy(
-            self.logits(batch),
-            batch.labels_N,
-            weight=None if weights is None else move(weights, batch.inputs.device),
+            logits,
+            labels_N,
+            weight=None if weights is None else move(weights, logits.device),
             label_smoothing=self.config.label_smoothing,
         )
         if not self._has_own_penalty(self.frozen):
@@ -92,9 +97,18 @@ class FineTune(nn.Module):
             return logits
         return self.classifier.forward_from(batch.inputs, self.cut)
 
-    def selection(self, logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
+    def predictions(self, batch: Batch, *, of_target: bool = False) -> Predictions:  # noqa: ARG002 - it knows one domain
+        """Logits of validation rows."""
+        return Predictions(self.logits(batch))
+
+    def selection(self, outputs: Outputs) -> float:
         """Validation AUROC (macro one-vs-rest for more than two classes)."""
-        return float(auroc(labels_N, softmax(logits_NC, axis=1), np.ones((1, len(labels_N))))[0])
+        probabilities_NC = softmax(outputs.logits_NC, axis=1)
+        return float(auroc(outputs.labels_N, probabilities_NC, np.ones((1, len(outputs.labels_N))))[0])
+
+    def scores(self, outputs: Outputs) -> Mapping[str, float]:  # noqa: ARG002 - a method like any other
+        """Nothing beside the selection, which the history has as `val_auroc`."""
+        return {}
 
     def predictor(self) -> Classifier:
         """The classifier itself."""
