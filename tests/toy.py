@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Finetune, Training
 from medical_transfer.data.loaders import Batch, Rows
+from medical_transfer.methods import METHODS
+from medical_transfer.methods.adaptation import Adaptation
 from medical_transfer.methods.contract import Phase
 from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.architectures import behead, build_architecture
@@ -80,6 +82,23 @@ def finetune(
         training=config(**fields),
         class_weights_C=weights,
     )
+
+
+def adapting(
+    kind: str,
+    network: Classifier,
+    *,
+    freeze: str = "partial",
+    stages: int = 1,
+    seed: int = 0,
+    batch_norm: str = "together",
+    own: dict | None = None,
+    **fields,
+) -> Adaptation:
+    """A method of adaptation; `own` are fields of its block, the others as for `finetune`."""
+    shared = {"batch_norm": batch_norm, "selection": fields.pop("selection", "im")}
+    training = config(kind=kind, adaptation=shared, **{kind: own or {}}, **fields)
+    return METHODS[kind](network, model=Model(freeze=freeze, trainable_stages=stages), training=training, seed=seed)
 
 
 def config(**fields) -> Training:

@@ -34,7 +34,8 @@ class Phase:
         frozen: number of the trunk's first stages that do not learn; the cut, unless the phase learns from images
             although some are frozen: the network cannot be cut, or its activations there are not worth caching.
         epochs: the most epochs it may take.
-        groups: optimizer groups as torch takes them (`params`, `lr`, `weight_decay`, `name`).
+        groups: optimizer groups as torch takes them (`params`, `lr`, `weight_decay`, `name`); those with another `part`
+            than the network's have their gradients clipped by themselves.
         schedule: shape of the learning rate over the phase.
         converges: the loss is convex, so the phase runs to its end, near the minimum, and only its last epoch competes
             for the best: which epoch on the way there validation likes is chance.

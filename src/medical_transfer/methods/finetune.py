@@ -41,7 +41,13 @@ class FineTune(nn.Module):
     """
 
     def __init__(
-        self, classifier: Classifier, *, model: Model, training: Training, class_weights_C: Tensor | None = None
+        self,
+        classifier: Classifier,
+        *,
+        model: Model,
+        training: Training,
+        class_weights_C: Tensor | None = None,
+        seed: int = 0,  # noqa: ARG002 - of what a method itself begins with; here that is nothing
     ) -> None:
         super().__init__()
         self.classifier = classifier
@@ -56,12 +62,8 @@ class FineTune(nn.Module):
 
     def phases(self) -> tuple[Phase, ...]:
         """The head alone where asked for, or where nothing else may learn; then the trunk above its cut."""
-        head = self._phase("head", self.stages, self.config.head_epochs, self.config.head_learning_rate)
-        cut = cut_of(self.classifier.trunk, self.model.freeze, self.model.trainable_stages)
-        if cut == self.stages:
-            return (head,)
-        moving = self._thawing(cut) if self.config.unfreezing == "gradual" else self._all_at_once(cut)
-        return (head, *moving) if self.config.head_first else moving
+        head, moving = self._head_alone(), self._moving()
+        return (head, *moving) if self.config.head_first or not moving else moving
 
     def start(self, phase: Phase) -> None:
         """Freeze what is below the phase's cut."""
@@ -78,17 +80,21 @@ class FineTune(nn.Module):
 
     def supervised(self, logits: Tensor, labels_N: Tensor) -> LossTerms:
         """The loss of labelled rows."""
+        cross_entropy = self.cross_entropy(logits, labels_N)
+        if not self._has_own_penalty(self.frozen):
+            return LossTerms(cross_entropy)
+        name, penalty = self._penalty()
+        return LossTerms(cross_entropy + penalty, {"cross_entropy": cross_entropy, name: penalty})
+
+    def cross_entropy(self, logits: Tensor, labels_N: Tensor) -> Tensor:
+        """Scalar cross-entropy, weighted and smoothed."""
         weights = self.class_weights_C
-        cross_entropy = functional.cross_entropy(
+        return functional.cross_entropy(
             logits,
             labels_N,
             weight=None if weights is None else move(weights, logits.device),
             label_smoothing=self.config.label_smoothing,
         )
-        if not self._has_own_penalty(self.frozen):
-            return LossTerms(cross_entropy)
-        name, penalty = self._penalty()
-        return LossTerms(cross_entropy + penalty, {"cross_entropy": cross_entropy, name: penalty})
 
     def logits(self, batch: Batch) -> Tensor:
         """Logits (N, C) of images, or of activations at the phase's cut."""
@@ -113,6 +119,16 @@ class FineTune(nn.Module):
     def predictor(self) -> Classifier:
         """The classifier itself."""
         return self.classifier
+
+    def _head_alone(self) -> Phase:
+        return self._phase("head", self.stages, self.config.head_epochs, self.config.head_learning_rate)
+
+    def _moving(self) -> tuple[Phase, ...]:
+        """The phases in which the trunk moves; none where all of it is frozen."""
+        cut = cut_of(self.classifier.trunk, self.model.freeze, self.model.trainable_stages)
+        if cut == self.stages:
+            return ()
+        return self._thawing(cut) if self.config.unfreezing == "gradual" else self._all_at_once(cut)
 
     def _all_at_once(self, cut: int) -> tuple[Phase, ...]:
         return (self._phase("trunk", cut, self.epochs, self.config.learning_rate),)

@@ -6,6 +6,7 @@ in `losses` and `phases`, never in the loop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -117,6 +118,19 @@ class MethodModule(lightning.LightningModule):
         for name, part in terms.parts.items():
             self.log(f"train_{name}", part, on_step=False, on_epoch=True, batch_size=len(batch))
         return terms.total
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,  # noqa: ARG002 - lightning's signature
+    ) -> None:
+        """Clip the norm of each part by itself (`part` of a group), so that an adversary does not slow the network."""
+        parts: dict[str, list[nn.Parameter]] = {}
+        for group in optimizer.param_groups:
+            parts.setdefault(group.get("part", "network"), []).extend(group["params"])
+        for parameters in parts.values():
+            torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val or math.inf)
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002 - lightning's signature
         """Keep the predictions; the epoch is judged on all of them together."""
