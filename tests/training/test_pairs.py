@@ -190,5 +190,5 @@ def test_a_second_site_must_fill_a_batch_and_be_judged():
         UserError, match=r"has 8 usable training images, fewer than a batch of 9: lower training\.batch"
     ):
         unlabelled_set(manifest, FakeCache(), batch_size=9)
-    with pytest.raises(UserError, match="no usable validation image"):
+    with pytest.raises(UserError, match="has 0 usable validation images"):
         unlabelled_set(manifest[manifest["split"] != "val"], FakeCache(), batch_size=8)

@@ -21,6 +21,8 @@ from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block
 from medical_transfer.config.blocks import BLOCKS
 from medical_transfer.config.images import Images, TargetImages
+from medical_transfer.config.model import NOTHING_ADAPTS, Model
+from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.types import UserError
@@ -50,10 +52,12 @@ class Guards:
         """Check what the stages that run would read, before the run takes its root or is recorded.
 
         Raises:
-            UserError: where a source is unknown or a path of images was cut off.
+            UserError: where a source is unknown, a path of images was cut off, or a method lacks what it learns from.
         """
         if "params:transferability" in pipeline.inputs():
             check_sources(self.parameters)
+        if "finetuned_model" in pipeline.all_outputs():
+            check_adaptation(self.parameters)
         if "audit" in pipeline.all_outputs():
             for block in (Images, TargetImages):
                 check_places(block.model_validate(self.parameters.get(block.block, {})))
@@ -87,6 +91,38 @@ def check_sources(parameters: dict[str, Any]) -> None:
 
     transferability = Transferability.model_validate(parameters["transferability"])
     check_names(transferability.sources, Backbones.model_validate(parameters.get("backbones", {})))
+
+
+def check_adaptation(parameters: dict[str, Any]) -> None:
+    """Check that a method which learns from a second site has one, decoded alike, and views where it needs some.
+
+    Raises:
+        UserError: says which parameters contradict each other.
+    """
+    training = Training.model_validate(parameters.get("training", {}))
+    images = Images.model_validate(parameters.get("images", {}))
+    target = TargetImages.model_validate(parameters.get("target_images", {}))
+    if not training.adapts:
+        return
+    if target.kind == "none":
+        raise UserError(
+            f"training.kind={training.kind} learns from a second site without its labels, but target_images.kind is "
+            "none: set target_images.kind and target_images.root to its images, or training.kind=finetune."
+        )
+    pixels, beside = ((each.size, each.fit) for each in (images, target.beside(images)))
+    if pixels != beside:
+        raise UserError(
+            f"training.kind={training.kind} needs both sites alike, but images are {pixels[0]} px, fit '{pixels[1]}', "
+            f"and target_images {beside[0]} px, fit '{beside[1]}': leave target_images.size and target_images.fit out."
+        )
+    model = Model.model_validate(parameters.get("model", {}))
+    if (model.freeze, model.head) == ("all", "linear"):
+        raise UserError(NOTHING_ADAPTS)
+    if training.kind == "self_training" and parameters.get("augmentation", {}).get("policy") == "none":
+        raise UserError(
+            "training.kind=self_training learns from augmented views of the target, but augmentation.policy is none: "
+            "set it to flips or another policy."
+        )
 
 
 def check_places(images: Images) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
-from medical_transfer.config.model import Model
+from medical_transfer.config.model import NOTHING_ADAPTS, Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.loaders import Batch
 from medical_transfer.layers.domain_statistics import DomainStatistics
@@ -145,10 +145,7 @@ class Adaptation(FineTune):
     def _hidden_layer(self) -> Phase:
         """With a frozen trunk, the hidden layer of the head is all that adapts."""
         if len(self._head_matrices()) == 1:
-            raise UserError(
-                "Adaptation needs features that can move, but model.freeze=all leaves a linear head alone: set "
-                "model.freeze=partial, or model.head=chapter_2_1, whose hidden layer then adapts."
-            )
+            raise UserError(NOTHING_ADAPTS)
         return self._phase("adapt", self.stages, self.epochs, self.config.head_learning_rate)
 
     def _paired(self, phase: Phase) -> Phase:

@@ -92,10 +92,10 @@ def unlabelled_set(manifest: pd.DataFrame, cache: ImageCache, *, batch_size: int
             f"The second site has {len(train)} usable training images, fewer than a batch of {batch_size}: lower "
             "training.batch_size, or give target_images more images (those given as 'test' are not learned from)."
         )
-    if not len(val):
+    if len(val) < 2:
         raise UserError(
-            "The second site has no usable validation image, on which epochs are judged without labels: give it more "
-            "images, or give some the split 'val'."
+            f"The second site has {len(val)} usable validation images, on which epochs are judged without labels: two "
+            "are the least. Give it more images, or give some the split 'val'."
         )
     return UnlabelledSet(train, val, cache)
 

@@ -24,13 +24,32 @@ from medical_transfer.splits.leakage import split_hash
 
 MODULES = [
     f"medical_transfer.{name}"
-    for name in ("data", "methods", "models", "training", "metrics", "schedules", "pipelines.training.nodes")
+    for name in (
+        "data",
+        "layers",
+        "losses",
+        "methods",
+        "models",
+        "training",
+        "metrics",
+        "schedules",
+        "pipelines.training.nodes",
+    )
 ]
+
+
+def facts_of_target(training: Training, manifest: pd.DataFrame, cache: ImageCache) -> dict[str, Any]:
+    """What of the second site shapes a training, for its key: nothing, unless its method learns from it."""
+    if not training.adapts:
+        return {}
+    return {"target": {"cache": cache.key, "split": split_hash(manifest)}}
 
 
 def train(  # noqa: PLR0913, PLR0917 - a node's inputs
     manifest: pd.DataFrame,
     image_cache: ImageCache,
+    target_manifest: pd.DataFrame,
+    target_image_cache: ImageCache,
     model_plan: dict[str, Any],
     images: Images,
     model: Model,
@@ -41,28 +60,30 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
     folders: Folders,
     run: Run,
 ) -> TrainedModel:
-    """Train, calibrate and save the model, or return the one that the same inputs gave before."""
+    """Train, calibrate and save the model, or return the one that the same inputs gave before.
+
+    The second site counts only for methods that learn from it, and of it the images, never the labels.
+    """
     source = find_source(model_plan["source"], backbones)
-    key = content_key(
-        inputs={
-            "cache": image_cache.key,
-            "split": split_hash(manifest),
-            "source": source.identity,
-            "threshold": [evaluation.threshold, evaluation.target],
-            "positive": images.positive_class,
-            "licence": images.licence,
-            "seed": run.seed,
-        },
-        parameters=[model, training, augmentation],
-        modules=MODULES,
-    )
+    facts = {
+        "cache": image_cache.key,
+        "split": split_hash(manifest),
+        "source": source.identity,
+        "threshold": [evaluation.threshold, evaluation.target],
+        "positive": images.positive_class,
+        "licence": images.licence,
+        "seed": run.seed,
+        **facts_of_target(training, target_manifest, target_image_cache),
+    }
+    key = content_key(inputs=facts, parameters=[model, training.as_read(), augmentation], modules=MODULES)
 
     def compute(folder: Path) -> None:
         from medical_transfer.training.produce import produce_model  # noqa: PLC0415 - brings torch and lightning
         from medical_transfer.training.recipe import Recipe  # noqa: PLC0415
 
         recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
-        produce_model(recipe, manifest, image_cache, folder=folder)
+        target = (target_manifest, target_image_cache) if training.adapts else None
+        produce_model(recipe, manifest, image_cache, folder=folder, target=target)
 
     return TrainedModel(once(folders.models / "finetuned", key, compute))
 
