@@ -60,10 +60,7 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
     folders: Folders,
     run: Run,
 ) -> TrainedModel:
-    """Train, calibrate and save the model, or return the one that the same inputs gave before.
-
-    The second site counts only for methods that learn from it, and of it the images, never the labels.
-    """
+    """Train, calibrate and save the model, or return the one that the same inputs gave before."""
     source = find_source(model_plan["source"], backbones)
     facts = {
         "cache": image_cache.key,
@@ -82,8 +79,8 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
         from medical_transfer.training.recipe import Recipe  # noqa: PLC0415
 
         recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
-        target = (target_manifest, target_image_cache) if training.adapts else None
-        produce_model(recipe, manifest, image_cache, folder=folder, target=target)
+        beside = (target_manifest, target_image_cache) if training.adapts else None
+        produce_model(recipe, manifest, image_cache, folder=folder, target=beside)
 
     return TrainedModel(once(folders.models / "finetuned", key, compute))
 
