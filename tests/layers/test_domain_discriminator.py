@@ -30,6 +30,16 @@ def test_the_seed_alone_decides_and_the_global_stream_stays():
     assert not torch.equal(first.layers[0].weight, other.layers[0].weight)
 
 
+def test_it_gives_logits_not_probabilities():
+    """A last layer ten times as large gives numbers ten times as large, whatever their sum."""
+    discriminator, features = DomainDiscriminator(6, seed=0).eval(), torch.randn(4, 6)
+    before = discriminator(features, 1.0)
+    with torch.no_grad():
+        for parameter in list(discriminator.parameters())[-2:]:
+            parameter.mul_(10)
+    torch.testing.assert_close(discriminator(features, 1.0), 10 * before)
+
+
 def gradients(strength: float) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Of the discriminator's parameters, and of the features before it."""
     discriminator = DomainDiscriminator(6, seed=0, dropout=0.0).double()

@@ -85,6 +85,10 @@ def test_the_threshold_follows_the_sources_confidence():
     assert confident(torch.tensor([[0.73, 0.27], [0.71, 0.29], [0.28, 0.72]]), 0.72).tolist() == [True, False, True]
 
 
+def test_an_image_at_the_threshold_counts():
+    assert confident(torch.tensor([[0.5, 0.5], [0.75, 0.25]]), 0.75).tolist() == [False, True]
+
+
 @settings(max_examples=50, deadline=None)
 @given(views, st.floats(0, 1))
 def test_adamatch_against_a_loop(shape, threshold):

@@ -155,6 +155,30 @@ def test_the_bandwidth_is_detached():
         torch.testing.assert_close(mine, expected)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e4])
+def test_a_collapsed_batch_gives_no_distance_and_no_gradient_to_speak_of(value):
+    """All rows equal: their distances are rounding, and so is their median; it must not be divided by."""
+    source, target = (torch.full((rows, 7), value, requires_grad=True) for rows in (5, 6))
+    loss = mmd2(source, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+    for rows in (source, target):
+        assert torch.isfinite(rows.grad).all()
+        assert rows.grad.norm() * max(value, 1) < 1e-3
+
+
+def test_rows_that_differ_by_rounding_alone_are_taken_for_equal():
+    generator = torch.Generator().manual_seed(0)
+    source, target = (
+        torch.nextafter(torch.full((rows, 7), 100.0), 200 * torch.rand(rows, 7, generator=generator)).requires_grad_()
+        for rows in (5, 6)
+    )
+    loss = mmd2(source, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+    assert 100 * source.grad.norm() < 1, "relative to the rows; distances of rounding would give 1 / 1e-7"
+
+
 @settings(max_examples=30, deadline=None)
 @given(sets, st.floats(0.01, 100), st.floats(-50, 50))
 def test_units_and_offsets_do_not_matter_with_the_median(shape, unit, offset):
