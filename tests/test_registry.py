@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from medical_transfer.pipeline_registry import STAGES, STUDIES, register_pipelines
+from medical_transfer.pipeline_registry import STAGES, STUDIES, TASKS, register_pipelines
 from medical_transfer.runtime.provenance import PROJECT
 
 LIST = """
@@ -24,7 +24,8 @@ HEAVY = ("torch", "torchvision", "timm", "lightning", "mlflow", "sklearn", "scip
 
 def test_every_stage_is_a_pipeline_and_the_main_job_is_all_of_them() -> None:
     registered = register_pipelines()
-    assert set(registered) == {"__default__", "medical_transfer", *STAGES, *STUDIES}
+    last = {stage for stage, _, _ in TASKS.values()}
+    assert set(registered) == {"__default__", "medical_transfer", *TASKS, *last, *STAGES, *STUDIES}
     together = {node.name for name in STAGES for node in registered[name].nodes}
     assert {node.name for node in registered["medical_transfer"].nodes} == together
     assert registered["__default__"] == registered["medical_transfer"]

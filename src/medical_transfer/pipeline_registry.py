@@ -12,6 +12,7 @@ from functools import partial
 from kedro.pipeline import Pipeline
 
 from medical_transfer.pipelines import (
+    adaptation,
     augmentation,
     evaluation,
     ingestion,
@@ -38,6 +39,15 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
 }
 """The stages of the main job in run order."""
 
+TASKS: dict[str, tuple[str, Callable[[], Pipeline], tuple[str, ...]]] = {
+    "medical_adaptation": (
+        "adaptation",
+        adaptation.create_pipeline,
+        ("ingestion", "split", "target_ingestion", "target_split", "transferability", "model_building"),
+    ),
+}
+"""Further tasks: their last stage by name, and the stages of the main job before it."""
+
 STUDIES: dict[str, Callable[[], Pipeline]] = {
     "study_finetuning": finetuning.create_pipeline,
     "study_tuning": tuning.create_pipeline,
@@ -50,4 +60,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     stages = {name: create_pipeline() for name, create_pipeline in STAGES.items()}
     main = sum(stages.values(), Pipeline([]))
     studies = {name: create_pipeline() for name, create_pipeline in STUDIES.items()}
-    return {"__default__": main, "medical_transfer": main, **stages, **studies}
+    last = {stage: create_pipeline() for stage, create_pipeline, _ in TASKS.values()}
+    tasks = {
+        name: sum((stages[each] for each in before), Pipeline([])) + last[stage]
+        for name, (stage, _, before) in TASKS.items()
+    }
+    return {"__default__": main, "medical_transfer": main, **tasks, **stages, **last, **studies}

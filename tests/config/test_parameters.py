@@ -18,6 +18,7 @@ from medical_transfer.config.base import Block, Run, UserPath
 from medical_transfer.config.blocks import changed
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images, TargetImages
+from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
@@ -37,6 +38,7 @@ BLOCKS: dict[str, type[Block]] = {
     "backbones": Backbones,
     "evaluation": Evaluation,
     "images": Images,
+    "medical_adaptation": MedicalAdaptation,
     "model": Model,
     "run": Run,
     "split": SplitConfig,
@@ -140,6 +142,9 @@ REFUSED = [
     (StudyTuning, {"random_trials": 0}, "random_trials"),
     (StudyTuning, {"metric": "brier"}, "metric"),
     (StudyTuning, {"seeds": []}, "seeds"),
+    (MedicalAdaptation, {"methods": []}, "methods"),
+    (MedicalAdaptation, {"methods": ["finetune"]}, "methods"),
+    (MedicalAdaptation, {"choose_by": "source"}, "choose_by"),
     (Model, {"freeze": "some"}, "freeze"),
     (Model, {"dropout": 1}, "dropout"),
     (Model, {"trainable_stages": 0}, "trainable_stages"),

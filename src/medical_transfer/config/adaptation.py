@@ -11,6 +11,14 @@ from medical_transfer.config.base import Block
 ADAPTING = ("dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training")
 """Values of `training.kind` that learn from `target_images` too, without labels."""
 
+TARGET_SCORES = {
+    "im": "information_maximisation",
+    "entropy": "negative_entropy",
+    "snd": "soft_neighbourhood_density",
+    "bnm": "batch_nuclear_norm",
+}
+"""Short names, as in parameters, columns and files -> scores of the target's predictions (`metrics/label_free.py`)."""
+
 
 class Adaptation(Block):
     """What all methods of adaptation share; learning rates, epochs of the head and unfreezing are `finetune`'s."""

@@ -21,6 +21,7 @@ from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block
 from medical_transfer.config.blocks import BLOCKS
 from medical_transfer.config.images import Images, TargetImages
+from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import NOTHING_ADAPTS, Model
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
@@ -58,6 +59,9 @@ class Guards:
             check_sources(self.parameters)
         if "finetuned_model" in pipeline.all_outputs():
             check_adaptation(self.parameters)
+        if "adaptation_candidates" in pipeline.all_outputs():
+            for kind in MedicalAdaptation.model_validate(self.parameters.get("medical_adaptation", {})).methods:
+                check_adaptation(self.parameters, kind)
         if "audit" in pipeline.all_outputs():
             for block in (Images, TargetImages):
                 check_places(block.model_validate(self.parameters.get(block.block, {})))
@@ -93,13 +97,16 @@ def check_sources(parameters: dict[str, Any]) -> None:
     check_names(transferability.sources, Backbones.model_validate(parameters.get("backbones", {})))
 
 
-def check_adaptation(parameters: dict[str, Any]) -> None:
+def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> None:
     """Check that a method which learns from a second site has one, decoded alike, and views where it needs some.
+
+    The method is that of `training.kind`, unless another is given.
 
     Raises:
         UserError: says which parameters contradict each other.
     """
-    training = Training.model_validate(parameters.get("training", {}))
+    asked = {"kind": kind} if kind else {}
+    training = Training.model_validate({**parameters.get("training", {}), **asked})
     images = Images.model_validate(parameters.get("images", {}))
     target = TargetImages.model_validate(parameters.get("target_images", {}))
     if not training.adapts:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
+from medical_transfer.config.adaptation import TARGET_SCORES as SCORES
 from medical_transfer.config.model import NOTHING_ADAPTS, Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.loaders import Batch
@@ -29,14 +30,6 @@ from medical_transfer.metrics.label_free import TARGET_SCORES
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.schedules import reversal_strength
 from medical_transfer.types import UserError
-
-SCORES: Mapping[str, str] = {
-    "im": "information_maximisation",
-    "entropy": "negative_entropy",
-    "snd": "soft_neighbourhood_density",
-    "bnm": "batch_nuclear_norm",
-}
-"""Value of `training.adaptation.selection`, and column of the history -> score of the target's predictions."""
 
 
 @dataclass(frozen=True)

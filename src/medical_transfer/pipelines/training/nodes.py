@@ -21,6 +21,7 @@ from medical_transfer.models.card import TrainedModel
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
+from medical_transfer.training.recipe import Recipe
 
 MODULES = [
     f"medical_transfer.{name}"
@@ -62,27 +63,39 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
 ) -> TrainedModel:
     """Train, calibrate and save the model, or return the one that the same inputs gave before."""
     source = find_source(model_plan["source"], backbones)
+    recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
+    return train_once(
+        recipe, (manifest, image_cache), (target_manifest, target_image_cache), folders.models / "finetuned"
+    )
+
+
+def train_once(
+    recipe: Recipe, site: tuple[pd.DataFrame, ImageCache], target: tuple[pd.DataFrame, ImageCache], root: Path
+) -> TrainedModel:
+    """The model of a recipe, below `root`; of each site the manifest and the pixels.
+
+    The target counts only where the method learns from it.
+    """
+    manifest, cache = site
     facts = {
-        "cache": image_cache.key,
+        "cache": cache.key,
         "split": split_hash(manifest),
-        "source": source.identity,
-        "threshold": [evaluation.threshold, evaluation.target],
-        "positive": images.positive_class,
-        "licence": images.licence,
-        "seed": run.seed,
-        **facts_of_target(training, target_manifest, target_image_cache),
+        "source": recipe.source.identity,
+        "threshold": [recipe.evaluation.threshold, recipe.evaluation.target],
+        "positive": recipe.images.positive_class,
+        "licence": recipe.images.licence,
+        "seed": recipe.seed,
+        **facts_of_target(recipe.training, *target),
     }
-    key = content_key(inputs=facts, parameters=[model, training.as_read(), augmentation], modules=MODULES)
+    shaping = [recipe.model, recipe.training.as_read(), recipe.augmentation]
+    key = content_key(inputs=facts, parameters=shaping, modules=MODULES)
 
     def compute(folder: Path) -> None:
         from medical_transfer.training.produce import produce_model  # noqa: PLC0415 - brings torch and lightning
-        from medical_transfer.training.recipe import Recipe  # noqa: PLC0415
 
-        recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
-        beside = (target_manifest, target_image_cache) if training.adapts else None
-        produce_model(recipe, manifest, image_cache, folder=folder, target=beside)
+        produce_model(recipe, manifest, cache, folder=folder, target=target if recipe.training.adapts else None)
 
-    return TrainedModel(once(folders.models / "finetuned", key, compute))
+    return TrainedModel(once(root, key, compute))
 
 
 def read_history(finetuned_model: TrainedModel) -> pd.DataFrame:
