@@ -39,7 +39,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from medical_transfer.config.backbones import Backbones
-from medical_transfer.data.loaders import Batches
+from medical_transfer.data.loaders import Batches, PairedBatches
 from medical_transfer.models.backbones import build_trunk
 from medical_transfer.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from medical_transfer.runtime.devices import device
@@ -218,12 +218,12 @@ class WatchedRows(PhaseData):
 
     turns: Turns = field(kw_only=True)
 
-    def training(self, seed: int) -> Batches:
+    def training(self, seed: int) -> Batches | PairedBatches:
         if seed:  # 0 asks for the number of steps
             self.turns.epoch_begins()
         return super().training(seed)
 
-    def validation(self) -> Batches:
+    def validation(self) -> list[Batches]:
         self.turns.training_ends()
         return super().validation()
 

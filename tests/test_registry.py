@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from medical_transfer.pipeline_registry import QUESTIONS, STAGES, STUDIES, register_pipelines
+from medical_transfer.pipeline_registry import BESIDE, STAGES, STUDIES, register_pipelines
 from medical_transfer.runtime.provenance import PROJECT
 
 LIST = """
@@ -24,15 +24,15 @@ HEAVY = ("torch", "torchvision", "timm", "lightning", "mlflow", "sklearn", "scip
 
 def test_every_stage_is_a_pipeline_and_the_main_job_is_all_of_them() -> None:
     registered = register_pipelines()
-    assert set(registered) == {"__default__", "medical_transfer", *STAGES, *QUESTIONS, *STUDIES}
+    assert set(registered) == {"__default__", "medical_transfer", *STAGES, *BESIDE, *STUDIES}
     together = {node.name for name in STAGES for node in registered[name].nodes}
     assert {node.name for node in registered["medical_transfer"].nodes} == together
     assert registered["__default__"] == registered["medical_transfer"]
 
 
-def test_a_question_reads_and_divides_what_it_looks_at_itself() -> None:
+def test_what_stands_beside_the_main_job_makes_itself_what_it_reads() -> None:
     registered = register_pipelines()
-    for name, (behind, _) in QUESTIONS.items():
+    for name, (behind, _) in BESIDE.items():
         read = {node.name for stage in behind for node in registered[stage].nodes}
         assert read < {node.name for node in registered[name].nodes}
         assert {each for each in registered[name].inputs() if not each.startswith("params:")} == set()

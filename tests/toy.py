@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Finetune, Training
 from medical_transfer.data.loaders import Batch, Rows
+from medical_transfer.methods import METHODS
+from medical_transfer.methods.adaptation import Adaptation
 from medical_transfer.methods.contract import Phase
 from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.architectures import behead, build_architecture
@@ -32,6 +34,11 @@ def pixels(n: int, seed: int = 0, classes: int = 2) -> tuple[NDArray[np.uint8], 
     left = images[:, :, : SIZE // 2]
     images[:, :, : SIZE // 2] = (left * darker[:, None, None, None]).astype(np.uint8)
     return images, labels_N
+
+
+def other_pixels(n: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Images of the same problem from another site: a negative of low contrast."""
+    return 60 + (255 - pixels(n, seed)[0]) // 2
 
 
 def classifier(
@@ -77,6 +84,23 @@ def finetune(
     )
 
 
+def adapting(
+    kind: str,
+    network: Classifier,
+    *,
+    freeze: str = "partial",
+    stages: int = 1,
+    seed: int = 0,
+    batch_norm: str = "together",
+    own: dict | None = None,
+    **fields,
+) -> Adaptation:
+    """A method of adaptation; `own` are fields of its block, the others as for `finetune`."""
+    shared = {"batch_norm": batch_norm, "selection": fields.pop("selection", "im")}
+    training = config(kind=kind, adaptation=shared, **{kind: own or {}}, **fields)
+    return METHODS[kind](network, model=Model(freeze=freeze, trainable_stages=stages), training=training, seed=seed)
+
+
 def config(**fields) -> Training:
     own = {"head_l2": 0.0} | {name: value for name, value in fields.items() if name in Finetune.model_fields}
     rest = {name: value for name, value in fields.items() if name not in own}
@@ -86,10 +110,11 @@ def config(**fields) -> Training:
 def batch(phase: Phase, network: Classifier, n: int = 8, seed: int = 0) -> Batch:
     """What the trainer would hand to the method in this phase."""
     images, labels_N = pixels(n, seed)
-    inputs = activations(network, images, phase.cut)
-    if phase.cut == 0:
-        inputs = PhaseData.as_float(inputs)
-    return Batch(inputs, torch.from_numpy(labels_N), torch.arange(n))
+    plain = Batch(activations(network, images, phase.cut), torch.from_numpy(labels_N), torch.arange(n))
+    if phase.pairs:
+        target = activations(network, other_pixels(n, seed + 50), phase.cut)
+        plain = replace(plain, target=target, target_again=target * 1 if phase.twice else None)
+    return plain.with_inputs(PhaseData.as_float) if phase.cut == 0 else plain
 
 
 @torch.no_grad()
@@ -114,12 +139,24 @@ class Problem:
     n_val: int = 16
     batch_size: int = 8
     policy: str = "none"
+    n_target: int = 0
+    target_label: int = -1
 
     def __call__(self, phase: Phase) -> PhaseData:
-        return PhaseData(
-            self._rows(self.n_train, 1, phase.cut), self._rows(self.n_val, 2, phase.cut), self.batch_size, self.policy
-        )
+        learn, judge = (self._rows(n, seed, phase.cut) for n, seed in ((self.n_train, 1), (self.n_val, 2)))
+        plain = PhaseData(learn, judge, self.batch_size, self.policy)
+        if not self.n_target:
+            return plain
+        beside, judged = (self._target_rows(n, seed, phase) for n, seed in ((self.n_target, 51), (self.n_val, 52)))
+        return replace(plain, target=beside if phase.pairs else None, target_val=judged, twice=phase.twice)
 
     def _rows(self, n: int, seed: int, cut: int) -> Rows:
         images, labels_N = pixels(n, seed)
         return Rows((activations(self.network, images, cut).numpy(),), (np.arange(n),), labels_N)
+
+    def _target_rows(self, n: int, seed: int, phase: Phase) -> Rows:
+        """Two views where activations are cached: as it is, and flipped."""
+        images, labels_N = other_pixels(n, seed), np.full(n, self.target_label)
+        views = (images, images[:, ::-1]) if phase.cut else (images,)
+        arrays = tuple(activations(self.network, np.ascontiguousarray(view), phase.cut).numpy() for view in views)
+        return Rows(arrays, (np.arange(n),) * len(arrays), labels_N)

@@ -12,6 +12,7 @@ from functools import partial
 from kedro.pipeline import Pipeline
 
 from medical_transfer.pipelines import (
+    adaptation,
     augmentation,
     domain_distance,
     evaluation,
@@ -44,11 +45,12 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
 FIRST_SITE = ("ingestion", "split")
 BOTH_SITES = (*FIRST_SITE, "target_ingestion", "target_split")
 
-QUESTIONS: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
+BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
     "layer_choice": (FIRST_SITE, layer_choice.create_pipeline),
     "domain_distance": (BOTH_SITES, domain_distance.create_pipeline),
+    "medical_adaptation": ((*BOTH_SITES, "transferability", "model_building"), adaptation.create_pipeline),
 }
-"""What answers one question beside the main job, each behind the stages that read and divide what it looks at."""
+"""Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 
 STUDIES: dict[str, Callable[[], Pipeline]] = {
     "study_finetuning": finetuning.create_pipeline,
@@ -62,9 +64,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines by name; `medical_transfer` is the main job and the default."""
     stages = {name: create_pipeline() for name, create_pipeline in STAGES.items()}
     main = sum(stages.values(), Pipeline([]))
-    questions = {
+    beside = {
         name: sum((stages[stage] for stage in behind), create_pipeline())
-        for name, (behind, create_pipeline) in QUESTIONS.items()
+        for name, (behind, create_pipeline) in BESIDE.items()
     }
     studies = {name: create_pipeline() for name, create_pipeline in STUDIES.items()}
-    return {"__default__": main, "medical_transfer": main, **stages, **questions, **studies}
+    return {"__default__": main, "medical_transfer": main, **stages, **beside, **studies}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from medical_transfer.config.adaptation import ADAPTING
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.config.base import Block, Run, UserPath
@@ -18,6 +19,7 @@ from medical_transfer.config.blocks import changed
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
+from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
@@ -39,6 +41,7 @@ BLOCKS: dict[str, type[Block]] = {
     "evaluation": Evaluation,
     "images": Images,
     "layer_choice": LayerChoice,
+    "medical_adaptation": MedicalAdaptation,
     "model": Model,
     "run": Run,
     "split": SplitConfig,
@@ -50,6 +53,9 @@ BLOCKS: dict[str, type[Block]] = {
     "training": Training,
     "transferability": Transferability,
 }
+
+OF_METHODS = [type(getattr(Training(), name)) for name in ("adaptation", *ADAPTING)]
+"""Blocks inside `training` that methods of adaptation read."""
 
 
 def parameters(environment: str) -> dict:
@@ -88,13 +94,13 @@ def test_what_the_base_file_states_is_what_the_model_says(name):
     assert stated == BLOCKS[name]()
 
 
-@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune])
+@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune, *OF_METHODS])
 def test_an_unknown_key_is_refused_by_name(block):
     with pytest.raises(ValidationError, match=r"(?s)learning_rat\n.*not permitted"):
         block.model_validate({"learning_rat": 1})
 
 
-@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune])
+@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune, *OF_METHODS])
 def test_blocks_are_frozen(block):
     name = next(iter(block.model_fields))
     with pytest.raises(ValidationError, match="frozen"):
@@ -113,6 +119,13 @@ REFUSED = [
     (Training, {"finetune": {"schedule": "linear"}}, "finetune.schedule"),
     (Training, {"finetune": {"batch_norm": "off"}}, "finetune.batch_norm"),
     (Training, {"finetune": {"unfreezing": "slowly"}}, "finetune.unfreezing"),
+    (Training, {"dann": {"reversal": -0.1}}, "dann.reversal"),
+    (Training, {"cdan": {"reversal": -1}}, "cdan.reversal"),
+    (Training, {"mcd": {"reversal": -1}}, "mcd.reversal"),
+    (Training, {"mmd": {"weight": -1}}, "mmd.weight"),
+    (Training, {"self_training": {"threshold": 1.5}}, "self_training.threshold"),
+    (Training, {"adaptation": {"selection": "target"}}, "adaptation.selection"),
+    (Training, {"adaptation": {"batch_norm": "adapt"}}, "adaptation.batch_norm"),
     (Training, {"kind": "magic"}, "kind"),
     (Training, {"epochs": 0}, "epochs"),
     (Training, {"epochs": 2.5}, "epochs"),
@@ -133,6 +146,9 @@ REFUSED = [
     (StudyTuning, {"random_trials": 0}, "random_trials"),
     (StudyTuning, {"metric": "brier"}, "metric"),
     (StudyTuning, {"seeds": []}, "seeds"),
+    (MedicalAdaptation, {"methods": []}, "methods"),
+    (MedicalAdaptation, {"methods": ["finetune"]}, "methods"),
+    (MedicalAdaptation, {"choose_by": "source"}, "choose_by"),
     (Model, {"freeze": "some"}, "freeze"),
     (Model, {"dropout": 1}, "dropout"),
     (Model, {"trainable_stages": 0}, "trainable_stages"),
@@ -257,11 +273,20 @@ def test_every_choice_has_its_function_and_the_other_way_round():
     assert choices(Training, "kind") == set(METHODS)
 
 
-@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune, OwnSource])
+@pytest.mark.parametrize("block", [*BLOCKS.values(), Finetune, *OF_METHODS, OwnSource])
 def test_fields_are_explained_where_a_name_alone_does_not(block):
     plain = {"val_fraction", "test_fraction"}
-    unexplained = {name for name, field in block.model_fields.items() if not field.description} - plain - {"finetune"}
-    assert not unexplained
+    unexplained = {name for name, field in block.model_fields.items() if not field.description} - plain
+    blocks = {"finetune", "adaptation", *ADAPTING} if block is Training else set()
+    assert not unexplained - blocks
+
+
+def test_only_what_its_method_reads_shapes_a_training():
+    read = {"finetune": {"l2_sp": 0.1}, "adaptation": {"selection": "bnm"}, "dann": {"reversal": 0.5}}
+    given = Training(kind="dann", epochs=9, mmd={"weight": 7}, **read)
+    assert given.as_read() == Training(kind="dann", epochs=9, **read)
+    plain = Training(mmd={"weight": 7}, epochs=9, **read)
+    assert plain.as_read() == Training(epochs=9, finetune={"l2_sp": 0.1})
 
 
 def test_a_path_may_begin_at_home(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medical_transfer.data.dataset import class_names, evenly_over_classes, labelled_rows
+from medical_transfer.data.dataset import UNKNOWN, class_names, evenly_over_classes, labelled_rows, unlabelled_rows
 from medical_transfer.types import UserError
 
 
@@ -71,3 +71,17 @@ def test_which_rows_are_kept_is_drawn():
     labels_N = np.arange(40) % 2
     draws = [evenly_over_classes(labels_N, 8, np.random.default_rng(seed)).tolist() for seed in (0, 0, 1)]
     assert draws[0] == draws[1] != draws[2]
+
+
+def test_rows_of_a_second_site_know_no_label(manifest):
+    found = unlabelled_rows(manifest, FakeCache(), "train")
+    assert found.image_ids == ("i0", "i5", "i2", "i6"), "those without a label too"
+    assert found.slots_N.tolist() == [0, 5, 2, 6]
+    assert found.labels_N.tolist() == [UNKNOWN] * 4
+    assert UNKNOWN < 0
+    for labels in ("poison", None):
+        other = unlabelled_rows(manifest.assign(label=labels), FakeCache(), "train")
+        assert other.image_ids == found.image_ids
+        for name in ("slots_N", "labels_N", "groups_N"):
+            assert getattr(other, name).tolist() == getattr(found, name).tolist()
+    assert len(unlabelled_rows(manifest, FakeCache(), "test")) == 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medical_transfer.data.ahead import AHEAD_PER_WORKER
-from medical_transfer.data.loaders import Batch, Batches, Rows
+from medical_transfer.data.loaders import Batch, Batches, PairedBatches, Rows
 
 torch.set_num_threads(1)
 
@@ -160,3 +161,70 @@ class Recorded:
 def test_only_copies_to_cuda_do_not_wait(where, waits):
     moved = Batch(Recorded(), Recorded(), Recorded()).to(where)
     assert moved == Batch((where, not waits), (where, not waits), (where, not waits))
+
+
+# --- two domains ------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(2, 17), st.booleans())
+def test_an_epoch_of_pairs_shows_each_row_of_both_domains_and_is_as_long_as_the_longer(n, m, batch_size, twice):
+    pairs = PairedBatches(rows(n, 3), rows(m, 3), batch_size=batch_size, seed=5, twice=twice)
+    found = list(pairs)
+    assert len(found) == len(pairs) == -(-max(n, m) // batch_size)
+    assert {len(batch) for batch in found} == {len(batch.target) for batch in found} == {batch_size}
+    source = np.concatenate([batch.rows_N.numpy() for batch in found])
+    target = np.concatenate([batch.target.numpy()[:, 0] % 100 for batch in found]).astype(int)
+    for drawn, size in ((source, n), (target, m)):  # the shorter cycles, and no row comes again before all were there
+        for start in range(0, len(drawn) - size + 1, size):
+            assert sorted(drawn[start : start + size]) == list(range(size))
+
+
+def test_the_second_domain_does_not_move_the_first_and_cycles_in_a_new_order():
+    alone = torch.cat([batch.inputs for batch in Batches(rows(40, 3), batch_size=8, seed=5)])
+    pairs = list(PairedBatches(rows(40, 3), rows(16, 3), batch_size=8, seed=5))
+    assert torch.equal(torch.cat([batch.inputs for batch in pairs]), alone)
+    target = (torch.cat([batch.target for batch in pairs])[:, 0] % 100).tolist()
+    assert sorted(target[:16]) == sorted(target[16:32]) == list(range(16))
+    assert target[:16] != target[16:32]
+    assert (torch.cat([batch.rows_N for batch in pairs])[:16] % 16).tolist() != target[:16]
+
+
+def test_the_order_of_pairs_comes_from_the_seed_and_steps_may_be_given():
+    def drawn(seed, steps=None):
+        pairs = PairedBatches(rows(9, 2), rows(30, 2), batch_size=4, seed=seed, steps=steps)
+        return [(batch.inputs.tolist(), batch.target.tolist()) for batch in pairs]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert len(drawn(1, steps=3)) == 3
+
+
+def test_twice_is_the_same_row_as_it_is_and_under_an_augmented_view():
+    for batch in PairedBatches(rows(9, 3), rows(30, 3), batch_size=4, seed=0, twice=True):
+        plain, again = batch.target[:, 0], batch.target_again[:, 0]
+        assert (plain < 100).all()
+        assert (again >= 100).all()
+        assert torch.equal(again % 100, plain)
+    images = rows(30)  # which are augmented on their way to the network
+    batch = next(iter(PairedBatches(rows(9), images, batch_size=4, seed=0, twice=True)))
+    assert torch.equal(batch.target, batch.target_again)
+    assert next(iter(PairedBatches(rows(9), images, batch_size=4, seed=0))).target_again is None
+
+
+def test_labels_of_the_second_domain_do_not_come_along():
+    poisoned = replace(rows(12), labels_N=np.full(12, 7))
+    clean = PairedBatches(rows(9), rows(12), batch_size=3, seed=1, twice=True)
+    for one, other in zip(clean, PairedBatches(rows(9), poisoned, batch_size=3, seed=1, twice=True), strict=True):
+        for field in fields(Batch):
+            assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
+
+
+def test_pairs_move_and_are_page_locked_as_a_whole(pinned):
+    ahead = list(PairedBatches(rows(9), rows(12), batch_size=3, seed=1, twice=True, ahead=True))
+    plain = list(PairedBatches(rows(9), rows(12), batch_size=3, seed=1, twice=True))
+    assert [batch.target.tolist() for batch in ahead] == [batch.target.tolist() for batch in plain]
+    moved = plain[0].to("meta")
+    assert {getattr(moved, field.name).device.type for field in fields(Batch)} == {"meta"}
+    doubled = plain[0].with_inputs(lambda inputs: 2 * inputs)
+    assert torch.equal(doubled.target, 2 * plain[0].target)
+    assert torch.equal(doubled.labels_N, plain[0].labels_N)

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from medical_transfer.config.images import Images, TargetImages
-from medical_transfer.hooks.guards import DECLARED, Guards, check_parameters, check_places, check_sources
+from medical_transfer.hooks.guards import (
+    DECLARED,
+    Guards,
+    check_adaptation,
+    check_parameters,
+    check_places,
+    check_sources,
+)
 from medical_transfer.pipeline_registry import register_pipelines
 from medical_transfer.types import UserError
 
@@ -39,6 +46,10 @@ REFUSED = {
     "a head that learns for no time": (
         {"model": {"freeze": "all"}, "training": {"finetune": {"head_epochs": 0}}},
         "'training.finetune.head_epochs' is 0: it should be greater than or equal to 1",
+    ),
+    "a reversal that would help the discriminator": (
+        {"training": {"dann": {"reversal": -1}}},
+        "Parameter 'training.dann.reversal' is -1: it should be greater than or equal to 0",
     ),
     "a block that is no block": ({"training": 3}, "training.*should be a valid dictionary"),
     "two faults": ({"run": {"seed": "x"}, "model": {"dropout": 2}}, "'run.seed' is 'x'.*'model.dropout' is 2"),
@@ -175,3 +186,43 @@ def test_places_are_checked_where_images_are_read(tmp_path: Path, block: str) ->
     guards.before_pipeline_run(stages["training"])
     with pytest.raises(UserError, match=rf"^{block}\.root .* a comma or"):
         guards.before_pipeline_run(stages["ingestion"])
+
+
+SITE = {"target_images": {"kind": "folder", "root": "there"}}
+ADAPTING: dict[str, tuple[dict[str, Any], str | None]] = {
+    "fine-tuning needs no second site": ({"training": {"kind": "finetune"}}, None),
+    "a second site": ({"training": {"kind": "dann"}, **SITE}, None),
+    "none": (
+        {"training": {"kind": "dann"}},
+        r"^training\.kind=dann learns from a second .*target_images\.kind is none",
+    ),
+    "another size": (
+        {"training": {"kind": "mmd"}, "images": {"size": 96}, "target_images": {**SITE["target_images"], "size": 64}},
+        r"images are 96 px, fit 'squash', and target_images 64 px",
+    ),
+    "nothing that moves": ({"training": {"kind": "dann"}, "model": {"freeze": "all"}, **SITE}, "a linear head alone"),
+    "a hidden layer": (
+        {"training": {"kind": "dann"}, "model": {"freeze": "all", "head": "chapter_2_1"}, **SITE},
+        None,
+    ),
+    "no views": (
+        {"training": {"kind": "self_training"}, "augmentation": {"policy": "none"}, **SITE},
+        r"augmentation\.policy is none",
+    ),
+    "self-training": ({"training": {"kind": "self_training"}, **SITE}, None),
+}
+
+
+@pytest.mark.parametrize("case", ADAPTING)
+def test_what_a_method_of_adaptation_lacks_is_said_before_the_first_node(case: str) -> None:
+    parameters, sentence = ADAPTING[case]
+    if sentence is None:
+        check_adaptation(parameters)
+        return
+    with pytest.raises(UserError, match=sentence):
+        check_adaptation(parameters)
+    guards, stages = Guards(), register_pipelines()
+    guards.parameters = {"transferability": {"sources": ["random"]}, **parameters}
+    guards.before_pipeline_run(stages["ingestion"])  # reads no method
+    with pytest.raises(UserError, match=sentence):
+        guards.before_pipeline_run(stages["training"])

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
 import toy
+from medical_transfer.methods.contract import Outputs
 from medical_transfer.training.fit import fit
 
 
@@ -117,11 +118,11 @@ def test_selection_is_the_auroc_of_validation():
     method = toy.finetune(toy.classifier())
     labels_N, logits_NC = np.arange(40) % 2, rng.normal(size=(40, 2))
     expected = roc_auc_score(labels_N, logits_NC[:, 1] - logits_NC[:, 0])
-    assert method.selection(logits_NC, labels_N) == pytest.approx(expected, abs=1e-12)
+    assert method.selection(Outputs(logits_NC, labels_N)) == pytest.approx(expected, abs=1e-12)
     labels_N, logits_NC = np.arange(60) % 3, rng.normal(size=(60, 3))
     p_NC = np.exp(logits_NC) / np.exp(logits_NC).sum(axis=1, keepdims=True)
     expected = roc_auc_score(labels_N, p_NC, multi_class="ovr", average="macro")
-    assert method.selection(logits_NC, labels_N) == pytest.approx(expected, abs=1e-12)
+    assert method.selection(Outputs(logits_NC, labels_N)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_trunk_starts_from_the_best_head(tmp_path, monkeypatch):
@@ -129,7 +130,7 @@ def test_the_trunk_starts_from_the_best_head(tmp_path, monkeypatch):
     method = toy.finetune(hidden, head_epochs=3, epochs=1, head_learning_rate=0.01, schedule="constant")
     scores, heads, at_start = iter([0.5, 0.9, 0.7, 0.1]), [], []
 
-    def selection(logits_NC, labels_N):
+    def selection(outputs):
         heads.append(method.classifier.head[1].weight.detach().clone())
         return next(scores)
 

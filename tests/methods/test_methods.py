@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -10,12 +11,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import toy
+from medical_transfer.config.adaptation import ADAPTING
 from medical_transfer.methods import METHODS
+from medical_transfer.methods.adaptation import Adaptation
 from medical_transfer.runtime.files import read_json
 from medical_transfer.training.fit import fit
 
 ROWS: dict[str, Callable[..., nn.Module]] = {
     "finetune": toy.finetune,
+    **{kind: partial(toy.adapting, kind) for kind in ADAPTING},
 }
 """Kind -> a method on the toy network; keywords `freeze`, `stages`, `batch_norm` and `seed` of its network."""
 
@@ -27,7 +31,19 @@ each_strategy = pytest.mark.parametrize("freeze", STAGES)
 
 
 def make(kind: str, *, freeze: str = "partial", seed: int = 0, dropout: float = 0.0, **fields) -> nn.Module:
-    return ROWS[kind](toy.classifier(seed=seed, dropout=dropout), freeze=freeze, **fields)
+    """With all of the trunk frozen, adaptation needs a head with a hidden layer."""
+    head = "chapter_2_1" if kind in ADAPTING and freeze == "all" else "linear"
+    if fields.get("batch_norm") == "adapt" and kind in ADAPTING:
+        fields["batch_norm"] = "together"
+    network = toy.classifier(seed=seed, dropout=dropout, head=head)
+    for module in network.head.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+    return ROWS[kind](network, freeze=freeze, **fields)
+
+
+def problem(method: nn.Module) -> toy.Problem:
+    return toy.Problem(method.classifier, n_target=24 if isinstance(method, Adaptation) else 0)
 
 
 def learning(method: nn.Module) -> dict[str, nn.Parameter]:
@@ -109,7 +125,8 @@ def test_one_batch_can_be_learned_by_heart(kind, freeze):
         optimizer.zero_grad()
         method.losses(batch, 0.0).total.backward()
         optimizer.step()
-    assert method.losses(batch, 0.0).total.item() < 0.1
+    terms = method.losses(batch, 0.0)
+    assert terms.parts.get("cross_entropy", terms.total).item() < 0.1
     assert (method.logits(batch).argmax(dim=1) == batch.labels_N).all()
 
 
@@ -120,7 +137,7 @@ def test_frozen_is_byte_equal_after_training(kind, freeze, batch_norm, tmp_path)
     method = make(kind, freeze=freeze, batch_norm=batch_norm, schedule="constant", epochs=1, head_epochs=1)
     network = method.classifier
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    fit(method, toy.Problem(network), training=toy.config(), seed=0, folder=tmp_path, name="toy")
+    fit(method, problem(method), training=toy.config(), seed=0, folder=tmp_path, name="toy")
     # by names of torch's own modules: stem = conv1, bn1; then layer1, layer2, layer3
     parts = ["conv1 bn1", "layer1", "layer2", "layer3"]
     moving = " ".join(parts[4 - STAGES[freeze] :]).split()
@@ -143,7 +160,7 @@ def fit_weights(folder, method) -> dict[str, torch.Tensor]:
 @each_method
 def test_the_predictor_is_what_was_trained(kind, tmp_path):
     method = make(kind, epochs=1, head_epochs=2)
-    fit(method, toy.Problem(method.classifier), training=toy.config(), seed=0, folder=tmp_path, name="toy")
+    fit(method, problem(method), training=toy.config(), seed=0, folder=tmp_path, name="toy")
     mine = {id(parameter) for parameter in method.parameters()}
     predictor = method.predictor()
     assert {id(parameter) for parameter in predictor.parameters()} <= mine

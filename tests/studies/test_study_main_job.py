@@ -34,6 +34,7 @@ BLOCKS = {
     "backbones": Backbones(),
 }
 MANIFEST = pd.DataFrame({"image_id": ["x", "y"], "split": ["train", "test"], "group_id": ["p", "q"]})
+SITES = {"manifest": MANIFEST, "target_manifest": MANIFEST, "target_image_cache": SimpleNamespace(key="there")}
 TRIAL = Trial("full", "16", 0, {"training": {"per_class": 16}})
 
 
@@ -41,7 +42,7 @@ def key(tmp_path: Path, own: dict[str, Any], *, trial: Trial = TRIAL, cache: str
     parameters = merged({name: block.model_dump(mode="json") for name, block in BLOCKS.items()}, own)
     folders = Folders(**dict.fromkeys(Folders.model_fields, tmp_path))
     place = Place("s", SessionFacts("test", "conf", {}, parameters, tmp_path, None), folders, {})
-    handed = {"image_cache": SimpleNamespace(key=cache), "manifest": MANIFEST, "transferability": {"chosen": chosen}}
+    handed = {**SITES, "image_cache": SimpleNamespace(key=cache), "transferability": {"chosen": chosen}}
     return key_of(place, trial, handed)
 
 
@@ -86,6 +87,14 @@ def test_pixels_source_seed_and_own_parameters_change_the_key(tmp_path):
     keys = [key(tmp_path, {}, trial=trial) for trial in (TRIAL, *others)]
     keys += [key(tmp_path, {}, cache="d"), key(tmp_path, {}, chosen="efficientnet_lite0")]
     assert len(set(keys)) == 5
+
+
+def test_a_second_site_counts_where_the_method_learns_from_it(tmp_path, monkeypatch):
+    adapting = Trial("full", "16", 0, {"training": {"kind": "mmd"}})
+    before = [key(tmp_path, {}), key(tmp_path, {}, trial=adapting)]
+    monkeypatch.setitem(SITES, "target_image_cache", SimpleNamespace(key="elsewhere"))
+    after = [key(tmp_path, {}), key(tmp_path, {}, trial=adapting)]
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
 
 
 def test_the_text_of_every_stage_of_a_trial_is_part_of_the_key():
@@ -134,6 +143,6 @@ def test_what_was_measured_of_another_split_has_its_name(tmp_path):
 def test_the_split_that_is_judged_changes_the_key(tmp_path):
     parameters = {name: block.model_dump(mode="json") for name, block in BLOCKS.items()}
     session = SessionFacts("test", "conf", {}, parameters, tmp_path, None)
-    handed = {"image_cache": SimpleNamespace(key="c"), "manifest": MANIFEST, "transferability": {"chosen": "random"}}
+    handed = {**SITES, "image_cache": SimpleNamespace(key="c"), "transferability": {"chosen": "random"}}
     place = Place("s", session, Folders(**dict.fromkeys(Folders.model_fields, tmp_path)), {})
     assert key_of(replace(place, judged="val"), TRIAL, handed) != key_of(place, TRIAL, handed)

@@ -25,7 +25,7 @@ def test_batches_are_cut_ahead_for_cuda_only(monkeypatch, kind, ahead):
     monkeypatch.setattr(data_file, "device", lambda: torch.device(kind))
     method = toy.finetune(toy.classifier())
     data = toy.Problem(method.classifier)(method.phases()[0])
-    assert data.training(0).ahead is data.validation().ahead is ahead
+    assert data.training(0).ahead is data.validation()[0].ahead is ahead
 
 
 def test_what_cannot_be_read_is_noticed():

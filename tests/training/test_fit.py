@@ -40,7 +40,7 @@ def scored(scores, seen=None):
     remaining = iter(scores)
 
     def prepare(method):
-        def selection(logits_NC, labels_N):
+        def selection(outputs):
             if seen is not None:
                 seen.append(method.classifier.head[1].weight.detach().clone())
             return next(remaining)
@@ -66,9 +66,9 @@ def test_validation_figures_against_scikit_learn_and_torch(tmp_path):
     def spy(method):
         judged = method.selection
 
-        def selection(logits_NC, labels_N):
-            seen.append((logits_NC, labels_N))
-            return judged(logits_NC, labels_N)
+        def selection(outputs):
+            seen.append((outputs.logits_NC, outputs.labels_N))
+            return judged(outputs)
 
         method.selection = selection
 

@@ -13,6 +13,7 @@ from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
+from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
@@ -36,6 +37,7 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "training": Training,
     "evaluation": Evaluation,
+    "medical_adaptation": MedicalAdaptation,
     "studies": Studies,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,

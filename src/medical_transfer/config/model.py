@@ -8,6 +8,12 @@ from pydantic import Field, field_validator
 
 from medical_transfer.config.base import Block
 
+NOTHING_ADAPTS = (
+    "Adaptation needs features that can move, but model.freeze=all leaves a linear head alone: set "
+    "model.freeze=partial, or model.head=chapter_2_1, whose hidden layer then adapts."
+)
+"""What is said where a method of adaptation has nothing to move."""
+
 
 class Model(Block):
     """A pretrained trunk with a new head."""

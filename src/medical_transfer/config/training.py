@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
+from medical_transfer.config.adaptation import (
+    ADAPTING,
+    Adaptation,
+    Cdan,
+    Coral,
+    Dann,
+    Jmmd,
+    Mcd,
+    Mmd,
+    SelfTraining,
+)
 from medical_transfer.config.base import Block
 
 
@@ -43,10 +54,11 @@ class Finetune(Block):
 
 
 class Training(Block):
-    """One block for all methods: `kind` names the method, and only its own sub-block is read."""
+    """One block for all methods: `kind` names the method, and only sub-blocks that it reads count."""
 
-    kind: Literal["finetune"] = "finetune"
-    """The method of `medical_transfer.methods` that trains."""
+    kind: Literal["finetune", "dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training"] = "finetune"
+    """The method of `medical_transfer.methods` that trains; all but `finetune` learn from `target_images` too, without
+    its labels."""
     epochs: int = Field(default=6, ge=1)
     """Most epochs once the trunk moves."""
     batch_size: int = Field(default=32, ge=2)
@@ -71,3 +83,22 @@ class Training(Block):
     """Compute what is frozen once, under `augmentation.views` views of each image, and learn from that; false: compute
     it anew for each image of each epoch, under an augmentation of its own (slow; for comparison)."""
     finetune: Finetune = Finetune()
+    adaptation: Adaptation = Adaptation()
+    dann: Dann = Dann()
+    cdan: Cdan = Cdan()
+    mmd: Mmd = Mmd()
+    jmmd: Jmmd = Jmmd()
+    coral: Coral = Coral()
+    mcd: Mcd = Mcd()
+    self_training: SelfTraining = SelfTraining()
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the method learns from a second site too."""
+        return self.kind in ADAPTING
+
+    def as_read(self) -> Self:
+        """The same with the defaults in the blocks that this kind does not read: they shape nothing."""
+        read = {"finetune", "adaptation", self.kind} if self.adapts else {"finetune"}
+        unread = {"finetune", "adaptation", *ADAPTING} - read
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in unread})

@@ -12,6 +12,9 @@ from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.manifest import usable_rows
 from medical_transfer.types import Split, UserError
 
+UNKNOWN = -1
+"""The class number of rows whose label is not looked at."""
+
 
 @dataclass(frozen=True)
 class LabelledRows:
@@ -51,6 +54,21 @@ def labelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> La
         image_ids=image_ids,
         slots_N=cache.slots(image_ids),
         labels_N=np.array([names.index(label) for label in mine["label"]], dtype=np.int64),
+        groups_N=pd.factorize(mine["group_id"])[0].astype(np.int64),
+    )
+
+
+def unlabelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> LabelledRows:
+    """The readable rows of one split of a second site, in the manifest's order; all have the label `UNKNOWN`.
+
+    Here its labels are dropped: nothing that is made from these rows can know them. Rows without one are among them.
+    """
+    mine = manifest[(manifest["split"] == split) & (manifest["status"] == "ok")]
+    image_ids = tuple(mine["image_id"])
+    return LabelledRows(
+        image_ids=image_ids,
+        slots_N=cache.slots(image_ids) if image_ids else np.empty(0, dtype=np.int64),
+        labels_N=np.full(len(image_ids), UNKNOWN, dtype=np.int64),
         groups_N=pd.factorize(mine["group_id"])[0].astype(np.int64),
     )
 

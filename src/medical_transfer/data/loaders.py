@@ -4,12 +4,13 @@ A thread may cut them a little ahead into page-locked memory, from which an acce
 
 Three things can be learned from, all of them memory maps on disk: images (uint8), activations at the cut of a frozen
 trunk, and features at its end. The last two hold several augmented views of each image; an epoch draws one of them.
+Rows of a second domain come beside those of the first; their labels never do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,23 +20,38 @@ from torch import Tensor
 
 from medical_transfer.data.ahead import in_order
 from medical_transfer.runtime.devices import move
+from medical_transfer.runtime.seeds import derive_seed
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs (images N3SS uint8, or activations/features float), labels N, and the rows they came from."""
+    """Inputs (images N3SS uint8, or activations/features float), labels N, and the rows they came from.
+
+    Of a second domain there may be inputs beside them, `target` (M rows, without labels), and the same rows under an
+    augmented view, `target_again`.
+    """
 
     inputs: Tensor
     labels_N: Tensor
     rows_N: Tensor
+    target: Tensor | None = None
+    target_again: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Batch:
         """Move the batch to a device (the name that Lightning calls)."""
-        return Batch(move(self.inputs, device), move(self.labels_N, device), move(self.rows_N, device))
+        return self._each(lambda tensor: move(tensor, device))
 
     def pinned(self) -> Batch:
         """The batch in page-locked memory."""
-        return Batch(self.inputs.pin_memory(), self.labels_N.pin_memory(), self.rows_N.pin_memory())
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def with_inputs(self, changed: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with the inputs of both domains changed, labels and rows as they are."""
+        target, again = (None if each is None else changed(each) for each in (self.target, self.target_again))
+        return replace(self, inputs=changed(self.inputs), target=target, target_again=again)
+
+    def _each(self, changed: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(self.with_inputs(changed), labels_N=changed(self.labels_N), rows_N=changed(self.rows_N))
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -59,6 +75,11 @@ class Rows:
         """Row `rows_n[i]` under view `view_n[i]`, stacked."""
         views, slots = self.views_V, self.slots_VN
         return torch.from_numpy(np.stack([views[v][slots[v][r]] for r, v in zip(rows_n, view_n, strict=True)]))
+
+    def under(self, views: slice) -> Rows:
+        """The same rows under some of the views; where those are none (images are not cached as views), under all."""
+        kept = views if self.views_V[views] else slice(None)
+        return replace(self, views_V=self.views_V[kept], slots_VN=self.slots_VN[kept])
 
 
 class Batches:
@@ -100,3 +121,45 @@ class Batches:
         wanted = n if self.steps is None else self.steps * self.batch_size
         order = np.concatenate([rng.permutation(n) for _ in range(-(-wanted // n))])[:wanted]
         return order, rng.integers(0, len(self.rows.views_V), wanted)
+
+
+class PairedBatches:
+    """An epoch of batches with as many rows of a second domain beside those of the first, all of them whole.
+
+    It has as many steps as show each row of the longer set at least once (or `steps`); where rows run out they come
+    again, shuffled anew. The first domain is shuffled by `seed` alone, so its order is that which it has without the
+    second one. With `twice` target rows come as they are and, the same rows, under an augmented view.
+    """
+
+    def __init__(
+        self,
+        source: Rows,
+        target: Rows,
+        *,
+        batch_size: int,
+        seed: int,
+        steps: int | None = None,
+        twice: bool = False,
+        ahead: bool = False,
+    ) -> None:
+        self.twice = twice
+        self.steps = -(-max(len(source), len(target)) // batch_size) if steps is None else steps
+
+        def batches(rows: Rows, seed: int) -> Batches:
+            return Batches(rows, batch_size=batch_size, seed=seed, steps=self.steps, ahead=ahead)
+
+        other = derive_seed(seed, "target")
+        self.source = batches(source, seed)
+        self.target = batches(target.under(slice(1)) if twice else target, other)
+        self.target_again = batches(target.under(slice(1, None)), other)  # the order depends on the seed alone
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        if not self.twice:
+            for mine, other in zip(self.source, self.target, strict=True):
+                yield replace(mine, target=other.inputs)
+            return
+        for mine, other, again in zip(self.source, self.target, self.target_again, strict=True):
+            yield replace(mine, target=other.inputs, target_again=again.inputs)

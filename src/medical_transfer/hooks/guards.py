@@ -8,6 +8,7 @@ instead of the parameter.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from medical_transfer.config.blocks import BLOCKS
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
+from medical_transfer.config.medical_adaptation import MedicalAdaptation
+from medical_transfer.config.model import NOTHING_ADAPTS, Model
+from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.types import UserError
@@ -52,14 +56,17 @@ class Guards:
         """Check what the stages that run would read, before the run takes its root or is recorded.
 
         Raises:
-            UserError: where a source is unknown or has no layers to choose between, or a path of images was cut off.
+            UserError: where a source is unknown or has no layers to choose between, a path of images was cut off, or a
+                method lacks what it learns from.
         """
-        if "params:transferability" in pipeline.inputs():
-            check_sources(self.parameters)
-        if "params:domain_distance" in pipeline.inputs():
-            check_two_sites(self.parameters)
-        if "params:layer_choice" in pipeline.inputs():
-            check_layers(self.parameters)
+        for needed, check in READ:
+            if needed in pipeline.inputs():
+                check(self.parameters)
+        if "finetuned_model" in pipeline.all_outputs():
+            check_adaptation(self.parameters)
+        if "adaptation_candidates" in pipeline.all_outputs():
+            for kind in MedicalAdaptation.model_validate(self.parameters.get("medical_adaptation", {})).methods:
+                check_adaptation(self.parameters, kind)
         if "audit" in pipeline.all_outputs():
             for block in (Images, TargetImages):
                 check_places(block.model_validate(self.parameters.get(block.block, {})))
@@ -126,6 +133,49 @@ def check_layers(parameters: dict[str, Any]) -> None:
         Transferability.model_validate(parameters["transferability"]).sources,
         Backbones.model_validate(parameters.get("backbones", {})),
     )
+
+
+def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> None:
+    """Check that a method which learns from a second site has one, decoded alike, and views where it needs some.
+
+    The method is that of `training.kind`, unless another is given.
+
+    Raises:
+        UserError: says which parameters contradict each other.
+    """
+    asked = {"kind": kind} if kind else {}
+    training = Training.model_validate({**parameters.get("training", {}), **asked})
+    images = Images.model_validate(parameters.get("images", {}))
+    target = TargetImages.model_validate(parameters.get("target_images", {}))
+    if not training.adapts:
+        return
+    if target.kind == "none":
+        raise UserError(
+            f"training.kind={training.kind} learns from a second site without its labels, but target_images.kind is "
+            "none: set target_images.kind and target_images.root to its images, or training.kind=finetune."
+        )
+    pixels, beside = ((each.size, each.fit) for each in (images, target.beside(images)))
+    if pixels != beside:
+        raise UserError(
+            f"training.kind={training.kind} needs both sites alike, but images are {pixels[0]} px, fit '{pixels[1]}', "
+            f"and target_images {beside[0]} px, fit '{beside[1]}': leave target_images.size and target_images.fit out."
+        )
+    model = Model.model_validate(parameters.get("model", {}))
+    if (model.freeze, model.head) == ("all", "linear"):
+        raise UserError(NOTHING_ADAPTS)
+    if training.kind == "self_training" and parameters.get("augmentation", {}).get("policy") == "none":
+        raise UserError(
+            "training.kind=self_training learns from augmented views of the target, but augmentation.policy is none: "
+            "set it to flips or another policy."
+        )
+
+
+READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
+    ("params:transferability", check_sources),
+    ("params:domain_distance", check_two_sites),
+    ("params:layer_choice", check_layers),
+)
+"""What a pipeline reads -> the check of it."""
 
 
 def check_places(images: Images) -> None:

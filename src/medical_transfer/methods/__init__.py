@@ -9,7 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from medical_transfer.methods.cdan import Cdan
+from medical_transfer.methods.coral import Coral
+from medical_transfer.methods.dann import Dann
 from medical_transfer.methods.finetune import FineTune
+from medical_transfer.methods.jmmd import Jmmd
+from medical_transfer.methods.mcd import Mcd
+from medical_transfer.methods.mmd import Mmd
+from medical_transfer.methods.self_training import SelfTraining
 
-METHODS: Mapping[str, type[FineTune]] = MappingProxyType({"finetune": FineTune})
+METHODS: Mapping[str, type[FineTune]] = MappingProxyType(
+    {
+        "finetune": FineTune,
+        "dann": Dann,
+        "cdan": Cdan,
+        "mmd": Mmd,
+        "jmmd": Jmmd,
+        "coral": Coral,
+        "mcd": Mcd,
+        "self_training": SelfTraining,
+    }
+)
 """`training.kind` -> method."""

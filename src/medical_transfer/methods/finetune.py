@@ -8,9 +8,10 @@ Shapes: N images, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,7 +19,7 @@ from torch.nn import functional
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.loaders import Batch
-from medical_transfer.methods.contract import LossTerms, Phase
+from medical_transfer.methods.contract import LossTerms, Outputs, Phase, Predictions
 from medical_transfer.metrics.classification import auroc
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.freezing import cut_of, freeze_below, thaw_gradually
@@ -40,7 +41,13 @@ class FineTune(nn.Module):
     """
 
     def __init__(
-        self, classifier: Classifier, *, model: Model, training: Training, class_weights_C: Tensor | None = None
+        self,
+        classifier: Classifier,
+        *,
+        model: Model,
+        training: Training,
+        class_weights_C: Tensor | None = None,
+        seed: int = 0,  # noqa: ARG002 - of what a method itself begins with; here that is nothing
     ) -> None:
         super().__init__()
         self.classifier = classifier
@@ -55,12 +62,8 @@ class FineTune(nn.Module):
 
     def phases(self) -> tuple[Phase, ...]:
         """The head alone where asked for, or where nothing else may learn; then the trunk above its cut."""
-        head = self._phase("head", self.stages, self.config.head_epochs, self.config.head_learning_rate)
-        cut = cut_of(self.classifier.trunk, self.model.freeze, self.model.trainable_stages)
-        if cut == self.stages:
-            return (head,)
-        moving = self._thawing(cut) if self.config.unfreezing == "gradual" else self._all_at_once(cut)
-        return (head, *moving) if self.config.head_first else moving
+        head, moving = self._head_alone(), self._moving()
+        return (head, *moving) if self.config.head_first or not moving else moving
 
     def start(self, phase: Phase) -> None:
         """Freeze what is below the phase's cut."""
@@ -73,17 +76,25 @@ class FineTune(nn.Module):
         In the head phase head_l2/2 ||W||^2 of a linear head, which so ends where a logistic regression would; in the
         trunk phase l2_sp/2 ||w - w_pretrained||^2 over what moves of the trunk.
         """
-        weights = self.class_weights_C
-        cross_entropy = functional.cross_entropy(
-            self.logits(batch),
-            batch.labels_N,
-            weight=None if weights is None else move(weights, batch.inputs.device),
-            label_smoothing=self.config.label_smoothing,
-        )
+        return self.supervised(self.logits(batch), batch.labels_N)
+
+    def supervised(self, logits: Tensor, labels_N: Tensor) -> LossTerms:
+        """The loss of labelled rows."""
+        cross_entropy = self.cross_entropy(logits, labels_N)
         if not self._has_own_penalty(self.frozen):
             return LossTerms(cross_entropy)
         name, penalty = self._penalty()
         return LossTerms(cross_entropy + penalty, {"cross_entropy": cross_entropy, name: penalty})
+
+    def cross_entropy(self, logits: Tensor, labels_N: Tensor) -> Tensor:
+        """Scalar cross-entropy, weighted and smoothed."""
+        weights = self.class_weights_C
+        return functional.cross_entropy(
+            logits,
+            labels_N,
+            weight=None if weights is None else move(weights, logits.device),
+            label_smoothing=self.config.label_smoothing,
+        )
 
     def logits(self, batch: Batch) -> Tensor:
         """Logits (N, C) of images, or of activations at the phase's cut."""
@@ -92,13 +103,32 @@ class FineTune(nn.Module):
             return logits
         return self.classifier.forward_from(batch.inputs, self.cut)
 
-    def selection(self, logits_NC: NDArray[np.float64], labels_N: NDArray[np.int64]) -> float:
+    def predictions(self, batch: Batch, *, of_target: bool = False) -> Predictions:  # noqa: ARG002 - it knows one domain
+        """Logits of validation rows."""
+        return Predictions(self.logits(batch))
+
+    def selection(self, outputs: Outputs) -> float:
         """Validation AUROC (macro one-vs-rest for more than two classes)."""
-        return float(auroc(labels_N, softmax(logits_NC, axis=1), np.ones((1, len(labels_N))))[0])
+        probabilities_NC = softmax(outputs.logits_NC, axis=1)
+        return float(auroc(outputs.labels_N, probabilities_NC, np.ones((1, len(outputs.labels_N))))[0])
+
+    def scores(self, outputs: Outputs) -> Mapping[str, float]:  # noqa: ARG002 - a method like any other
+        """Nothing beside the selection, which the history has as `val_auroc`."""
+        return {}
 
     def predictor(self) -> Classifier:
         """The classifier itself."""
         return self.classifier
+
+    def _head_alone(self) -> Phase:
+        return self._phase("head", self.stages, self.config.head_epochs, self.config.head_learning_rate)
+
+    def _moving(self) -> tuple[Phase, ...]:
+        """The phases in which the trunk moves; none where all of it is frozen."""
+        cut = cut_of(self.classifier.trunk, self.model.freeze, self.model.trainable_stages)
+        if cut == self.stages:
+            return ()
+        return self._thawing(cut) if self.config.unfreezing == "gradual" else self._all_at_once(cut)
 
     def _all_at_once(self, cut: int) -> tuple[Phase, ...]:
         return (self._phase("trunk", cut, self.epochs, self.config.learning_rate),)

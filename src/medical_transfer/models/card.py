@@ -60,6 +60,8 @@ class ModelCard(Block):
 
     kind: str
     """Kind of training: finetune, dann, distill, ..."""
+    selection: str = "source"
+    """What picked the epoch: `source` is the validation AUROC, the others are scores without labels of the target."""
     source: str
     """Name of the pretrained source in the registry."""
     source_domain: str = "unknown"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from medical_transfer.models.heads import build_head
+from medical_transfer.models.heads import build_head, halves
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.trunk import AnyTrunk
 
@@ -96,6 +96,37 @@ class Classifier(nn.Module):
         """Logits (N, C) from the activation before stage `cut`."""
         logits: Tensor = self.head(self.standardise(self.trunk.forward_from(activation, cut)))
         return logits
+
+    def embed(self, inputs: Tensor, cut: int) -> Tensor:
+        """What the last layer sees (N, H), of activations before stage `cut`, or of images where that is 0."""
+        features = self.features(inputs) if cut == 0 else self.trunk.forward_from(inputs, cut)
+        embedded: Tensor = self.halves[0](self.standardise(features))
+        return embedded
+
+    def classify(self, embedded_NH: Tensor) -> Tensor:
+        """Logits (N, C) of what `embed` gives."""
+        logits: Tensor = self.halves[1](embedded_NH)
+        return logits
+
+    @property
+    def embedded_dim(self) -> int:
+        """H, how many numbers the last layer sees."""
+        return self._last_layer.in_features
+
+    @property
+    def classes(self) -> int:
+        """C, how many numbers it gives."""
+        return self._last_layer.out_features
+
+    @property
+    def _last_layer(self) -> nn.Linear:
+        return next(module for module in self.halves[1] if isinstance(module, nn.Linear))
+
+    @property
+    def halves(self) -> tuple[nn.Sequential, nn.Sequential]:
+        """The head before its last layer, and that layer; see `medical_transfer.models.heads.halves`."""
+        assert isinstance(self.head, nn.Sequential)
+        return halves(self.head)
 
 
 def build_classifier(

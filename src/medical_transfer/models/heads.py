@@ -32,6 +32,17 @@ def build_head(kind: str, *, feature_dim: int, classes: int, dropout: float, see
         return HEADS[kind](feature_dim, classes, dropout)
 
 
+def halves(head: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
+    """What comes before the last linear layer, and that layer with the dropout right before it.
+
+    Between the two lie the features that adaptation aligns: those of the trunk where a linear layer is all there is.
+    """
+    cut = max(place for place, module in enumerate(head) if isinstance(module, nn.Linear))
+    while cut and isinstance(head[cut - 1], nn.Dropout):
+        cut -= 1
+    return head[:cut], head[cut:]
+
+
 def linear(feature_dim: int, classes: int, dropout: float) -> nn.Sequential:
     """Dropout and one linear layer: C (D + 1) parameters."""
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(feature_dim, classes))

@@ -34,8 +34,9 @@ FIGURE_TEXTS: Final = {
     "pairs": "Pairs of images that were kept in one group, and pairs that the pixel check let apart.",
     "ranking": "Every score of every source; dots farther right are better; the dark one is the source that was built.",
     "augmentation": "What the network sees in training: each original at the left, its augmented views beside it.",
-    "training": "Loss, validation AUROC and learning rate over the epochs of all phases. In “head” the new last part "
-    "learns alone, in “trunk” all that may; in “thaw_1”, “thaw_2” and so on ever more of it, from the top.",
+    "training": "Loss, validation AUROC (of the first site) and learning rate over the epochs of all phases. In “head” "
+    "the new last part learns alone, in “trunk” all that may; in “thaw_1”, “thaw_2” and so on ever more of it, from "
+    "the top.",
     "confusion": "Decisions against true classes: counts, and percent of the true class.",
     "roc": "Sensitivity against false positive rate over all thresholds.",
     "precision_recall": "Precision against recall; the dotted lines are the prevalences.",
@@ -186,6 +187,7 @@ def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The model in a few lines, in the order in which one would ask."""
     names = {
         "kind": "Method",
+        "selection": "Epoch chosen by",
         "architecture": "Architecture",
         "source": "Source",
         "classes": "Classes",

@@ -35,7 +35,7 @@ def key_of(place: Place, trial: Trial, handed: Handed) -> str:
     inputs = {
         "trial": [trial.method, trial.setting, trial.seed, dict(trial.parameters)],
         "parameters": main_job.shaping(parameters),
-        "facts": main_job.facts_of(handed, parameters),
+        "facts": main_job.facts_of(handed, merged(parameters, trial.parameters)),
         "judged": place.judged,
     }
     return content_key(inputs=inputs, parameters=[], modules=main_job.SOURCE_MODULES)

@@ -11,20 +11,25 @@ import pandas as pd
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.images import Images
+from medical_transfer.config.training import Training
 from medical_transfer.data.dataset import class_names
 from medical_transfer.models.backbones import find_source
 from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
 from medical_transfer.pipelines.training.nodes import MODULES as TRAINING_MODULES
+from medical_transfer.pipelines.training.nodes import facts_of_target
 from medical_transfer.runtime.files import read_json
 from medical_transfer.splits.leakage import split_hash
 from medical_transfer.studies.inner_session import Stages
 from medical_transfer.studies.trials import Measured
 from medical_transfer.types import Split
 
-PREPARED = Stages(("ingestion", "split", "transferability"), ("transferability",))
+PREPARED = Stages(
+    ("ingestion", "split", "target_ingestion", "target_split", "transferability"),
+    ("transferability", "target_manifest"),
+)
 """Decoding, split and choice of the source depend on the seed and not on how a network is trained."""
 
-HANDED = ("manifest", "image_cache", "transferability")
+HANDED = ("manifest", "image_cache", "target_manifest", "target_image_cache", "transferability")
 """What a trial reads of them."""
 
 TRIED = Stages(("model_building", "training", "evaluation"), ("finetuned_evaluation", "finetuned_history"))
@@ -35,7 +40,10 @@ SOURCE_MODULES = (
     "medical_transfer.evaluation",
     "medical_transfer.pipelines.model_building.nodes",
     "medical_transfer.pipelines.evaluation.nodes",
-    *(f"medical_transfer.config.{name}" for name in ("images", "model", "training", "augmentation", "evaluation")),
+    *(
+        f"medical_transfer.config.{name}"
+        for name in ("images", "model", "training", "adaptation", "augmentation", "evaluation")
+    ),
     "medical_transfer.studies.main_job",
 )
 """A finished trial is not repeated unless the text of one of these changes."""
@@ -54,12 +62,15 @@ def shaping(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def facts_of(handed: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trial rests on, for its key: pixels, split and pretrained weights."""
+    """What a trial rests on, for its key: pixels, split and pretrained weights; `parameters` are the trial's."""
     source = find_source(handed["transferability"]["chosen"], Backbones.model_validate(parameters["backbones"]))
     return {
         "cache": handed["image_cache"].key,
         "split": split_hash(handed["manifest"]),
         "source": source.identity,
+        **facts_of_target(
+            Training.model_validate(parameters["training"]), handed["target_manifest"], handed["target_image_cache"]
+        ),
     }
 
 

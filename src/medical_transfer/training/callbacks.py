@@ -10,6 +10,7 @@ from typing import Any, cast
 import lightning
 import torch
 
+from medical_transfer.methods.contract import Phase
 from medical_transfer.models.weight_files import write_tensors
 from medical_transfer.runtime.devices import move
 from medical_transfer.runtime.files import read_json, write_json
@@ -42,7 +43,8 @@ class History(lightning.Callback):
             "seconds": round(time.perf_counter() - self.started, 3),
             **{name: float(value) for name, value in trainer.callback_metrics.items()},
         }
-        row["val_auroc"] = row.pop("selection")
+        if "val_auroc" not in row:  # it is what the method selects by, so it is not told twice
+            row["val_auroc"] = row.pop("selection")
         rows = read_json(self.path) if self.path.exists() else []
         kept = [r for r in rows if (r["phase"], r["epoch"]) != (row["phase"], row["epoch"])]
         write_json(self.path, [*kept, row])
@@ -52,7 +54,7 @@ class KeepBest(lightning.Callback):
     """Keep the weights of the epoch that validation likes best, over all phases together; the first of equals.
 
     What its phase leaves frozen is not among them: `training.fit` has it in the weights that the phase began with.
-    Of a phase that converges only the last epoch competes.
+    Of a phase that converges only the last epoch competes; those of a phase that warms up compete among themselves.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -72,17 +74,20 @@ class KeepBest(lightning.Callback):
                 "a class has no validation image. Give every class some, or give no row the split 'val'."
             )
         on_the_way = module.phase.converges and trainer.current_epoch + 1 < module.phase.epochs
-        if not on_the_way and merit(selection, loss) > self.best:
+        if not on_the_way and merit(selection, loss) > self.best_before(module.phase):
             write_tensors(module.network, self.weights, only=moving_tensors(module.network))
             facts = {"selection": selection, "val_loss": loss, "phase": module.phase.name}
-            write_json(self.record, {**facts, "epoch": trainer.current_epoch})
+            warms_up = {"warms_up": True} if module.phase.warms_up else {}
+            write_json(self.record, {**facts, "epoch": trainer.current_epoch, **warms_up})
 
-    @property
-    def best(self) -> tuple[float, float]:
-        """Merit of the best epoch so far; minus infinity before the first one."""
+    def best_before(self, phase: Phase) -> tuple[float, float]:
+        """Merit of the best epoch that one of `phase` competes with; minus infinity where there is none."""
+        nothing = float("-inf"), float("-inf")
         if not self.record.exists():
-            return float("-inf"), float("-inf")
+            return nothing
         record = read_json(self.record)
+        if record.get("warms_up", False) and not phase.warms_up:
+            return nothing
         return merit(record["selection"], record["val_loss"])
 
 
@@ -113,7 +118,8 @@ class StopEarly(lightning.Callback):
         if phase.converges:
             return
         rows = read_json(self.history) if self.history.exists() else []
-        merits = [merit(row["val_auroc"], row["val_loss"]) for row in rows if row["phase"] == phase.name]
+        mine = [row for row in rows if row["phase"] == phase.name]
+        merits = [merit(row.get("selection", row["val_auroc"]), row["val_loss"]) for row in mine]
         waited = len(merits) - 1 - merits.index(max(merits)) if merits else 0
         trainer.should_stop = trainer.should_stop or waited >= self.patience
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medical_transfer.data.loaders import Batches, Rows
+from medical_transfer.data.loaders import Batches, PairedBatches, Rows
 from medical_transfer.runtime.devices import NumberFormat, device, feeds_ahead
 
 
@@ -21,6 +21,9 @@ class PhaseData:
         batch_size: images per step.
         policy: name of the augmentation policy, applied here only where the rows are images.
         steps: steps of one epoch; None: as many as show each training row once.
+        target: rows of a second domain that come beside the training rows; their labels mean nothing.
+        target_val: rows of it that an epoch may be judged on, without labels.
+        twice: target rows come as they are and under an augmented view.
     """
 
     train: Rows
@@ -28,19 +31,34 @@ class PhaseData:
     batch_size: int
     policy: str
     steps: int | None = None
+    target: Rows | None = None
+    target_val: Rows | None = None
+    twice: bool = False
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps of one epoch of training."""
         return len(self.training(0))
 
-    def training(self, seed: int) -> Batches:
-        """One shuffled epoch."""
-        return Batches(self.train, batch_size=self.batch_size, seed=seed, steps=self.steps, ahead=feeds_ahead(device()))
+    def training(self, seed: int) -> Batches | PairedBatches:
+        """One shuffled epoch, of pairs where there is a second domain."""
+        ahead = feeds_ahead(device())
+        if self.target is None:
+            return Batches(self.train, batch_size=self.batch_size, seed=seed, steps=self.steps, ahead=ahead)
+        return PairedBatches(
+            self.train,
+            self.target,
+            batch_size=self.batch_size,
+            seed=seed,
+            steps=self.steps,
+            twice=self.twice,
+            ahead=ahead,
+        )
 
-    def validation(self) -> Batches:
-        """The validation rows in order."""
-        return Batches(self.val, batch_size=4 * self.batch_size, ahead=feeds_ahead(device()))
+    def validation(self) -> list[Batches]:
+        """The validation rows in order, and those of the second domain where there are some."""
+        judged = [self.val] if self.target_val is None else [self.val, self.target_val]
+        return [Batches(rows, batch_size=4 * self.batch_size, ahead=feeds_ahead(device())) for rows in judged]
 
     @staticmethod
     def as_float(inputs: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ def save_calibrated(
     temperature, threshold = _calibration(logits_NC, positive, learning, recipe.evaluation)
     card = ModelCard(
         kind=recipe.training.kind,
+        selection=recipe.training.adaptation.selection if recipe.training.adapts else "source",
         **source_facts(recipe.source),
         head=recipe.model.head,
         dropout=recipe.model.dropout,

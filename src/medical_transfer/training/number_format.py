@@ -72,8 +72,7 @@ def _prepared(method: Method, batch: Batch, number_format: NumberFormat) -> tupl
     copied = copy.deepcopy(method).to(batch.inputs.device).to(memory_format=memory_format).train()
     if number_format.compiled:
         compile_trunks(copied)
-    inputs = in_format(PhaseData.as_float(batch.inputs), number_format)
-    return copied, Batch(inputs, batch.labels_N, batch.rows_N)
+    return copied, batch.with_inputs(lambda inputs: in_format(PhaseData.as_float(inputs), number_format))
 
 
 def _one_step(method: Method, batch: Batch, number_format: NumberFormat) -> None:

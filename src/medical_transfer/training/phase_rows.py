@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.data.loaders import Rows
 from medical_transfer.methods.contract import Phase
@@ -26,7 +27,8 @@ logger = logging.getLogger(__name__)
 class PhaseRows:
     """Training and validation rows of a recipe, at every cut where a phase of it begins.
 
-    `views` is the number of augmented views of a training image in the cache; validation has none.
+    `views` is the number of augmented views of a training image in the cache; validation has none. `target` are the
+    training and validation rows of a second site, where there is one.
     """
 
     learning: LearningSet
@@ -34,21 +36,38 @@ class PhaseRows:
     train: Views
     val: Views | None
     views: int
+    target: tuple[Views, Views] | None = None
 
     def of(self, phase: Phase) -> PhaseData:
         """Rows for one phase."""
+        source = self.learning
         if phase.cut == 0 or self.val is None:
-            learn, judge = (self._images(part) for part in (self.learning.train, self.learning.val))
+            learn, judge = (_images(source.cache, part) for part in (source.train, source.val))
         else:
-            learn = _activations(self.train, phase.cut, self.views, self.learning.train)
-            judge = _activations(self.val, phase.cut, 0, self.learning.val)
+            learn = _activations(self.train, phase.cut, self.views, source.train)
+            judge = _activations(self.val, phase.cut, 0, source.val)
+        beside, judge_beside = self._of_target(phase)
         training = self.recipe.training
         return PhaseData(
-            learn, judge, training.batch_size, self.recipe.augmentation.policy, steps=training.steps_per_epoch
+            learn,
+            judge,
+            training.batch_size,
+            self.recipe.augmentation.policy,
+            steps=training.steps_per_epoch,
+            target=beside if phase.pairs else None,
+            target_val=judge_beside,
+            twice=phase.twice,
         )
 
-    def _images(self, part: LabelledRows) -> Rows:
-        return Rows((self.learning.cache.pixels_NSS3,), (part.slots_N,), part.labels_N)
+    def _of_target(self, phase: Phase) -> tuple[Rows | None, Rows | None]:
+        """Training and validation rows of the second site."""
+        site = self.learning.target
+        if site is None:
+            return None, None
+        if phase.cut == 0 or self.target is None:
+            return _images(site.cache, site.train), _images(site.cache, site.val)
+        train, val = self.target
+        return _activations(train, phase.cut, self.views, site.train), _activations(val, phase.cut, 0, site.val)
 
 
 def prepare_rows(phases: tuple[Phase, ...], classifier: Classifier, learning: LearningSet, recipe: Recipe) -> PhaseRows:
@@ -57,20 +76,27 @@ def prepare_rows(phases: tuple[Phase, ...], classifier: Classifier, learning: Le
     views = recipe.augmentation.views if cuts and recipe.augmentation.policy != "none" else 0
     end = len(classifier.trunk.stage_names)
     wanted = tuple(sorted({*cuts, end}))
-    train = _cached(classifier, wanted, learning.train, learning, recipe, views)
-    val = _cached(classifier, tuple(sorted(cuts)), learning.val, learning, recipe, 0) if cuts else None
-    if val is not None:
-        _tell_rounding((train, val), classifier.trunk.stage_names, cuts)
+    train = _cached(classifier, wanted, learning.train, learning.cache, recipe, views)
+    val, target = None, None
+    if cuts:
+        inner, site = tuple(sorted(cuts)), learning.target
+        val = _cached(classifier, inner, learning.val, learning.cache, recipe, 0)
+        if site is not None:
+            target = (
+                _cached(classifier, inner, site.train, site.cache, recipe, views),
+                _cached(classifier, inner, site.val, site.cache, recipe, 0),
+            )
+        _tell_rounding((train, val, *(target or ())), classifier.trunk.stage_names, cuts)
     mapped_ND = np.load(train.path(end, 0), mmap_mode="c")  # torch wants what it could write to
     classifier.standardise.fit(torch.from_numpy(mapped_ND))
-    return PhaseRows(learning, recipe, train, val, views)
+    return PhaseRows(learning, recipe, train, val, views, target)
 
 
 def _cached(
     classifier: Classifier,
     cuts: tuple[int, ...],
     rows: LabelledRows,
-    learning: LearningSet,
+    cache: ImageCache,
     recipe: Recipe,
     views: int,
 ) -> Views:
@@ -78,7 +104,7 @@ def _cached(
     seed = derive_seed(recipe.seed, f"views/{policy}")
     key = content_key(
         inputs={
-            "cache": learning.cache.key,
+            "cache": cache.key,
             "source": recipe.source.identity,
             "images": list(rows.image_ids),
             "cuts": cuts,
@@ -94,7 +120,7 @@ def _cached(
         lambda partial: write_views(
             classifier,
             cuts=cuts,
-            pixels_NSS3=learning.cache.pixels_NSS3,
+            pixels_NSS3=cache.pixels_NSS3,
             slots_n=rows.slots_N,
             views=views,
             policy=policy,
@@ -110,6 +136,10 @@ def _tell_rounding(stores: tuple[Views, ...], stages: tuple[str, ...], cuts: set
     for cut in sorted(cuts - {len(stages)}):
         cost = worst([store.rounding(cut) for store in stores])
         logger.info("Activations before stage '%s' are cached %s", stages[cut], cost)
+
+
+def _images(cache: ImageCache, part: LabelledRows) -> Rows:
+    return Rows((cache.pixels_NSS3,), (part.slots_N,), part.labels_N)
 
 
 def _activations(store: Views, cut: int, views: int, rows: LabelledRows) -> Rows:

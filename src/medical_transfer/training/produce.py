@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.methods import METHODS
+from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.building import build
 from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE
 from medical_transfer.models.classifier import Classifier
@@ -22,50 +24,82 @@ from medical_transfer.splits.leakage import split_hash
 from medical_transfer.training.finish import save_calibrated
 from medical_transfer.training.fit import fit
 from medical_transfer.training.phase_rows import prepare_rows
-from medical_transfer.training.recipe import Recipe, learning_set
+from medical_transfer.training.recipe import LearningSet, Recipe, learning_set, unlabelled_set
 
 KEPT = (CARD_FILE, WEIGHTS_FILE, "history.json")
 """What a finished model's folder holds."""
 
 
-def produce_model(recipe: Recipe, manifest: pd.DataFrame, cache: ImageCache, *, folder: Path) -> None:
+def produce_model(
+    recipe: Recipe,
+    manifest: pd.DataFrame,
+    cache: ImageCache,
+    *,
+    folder: Path,
+    target: tuple[pd.DataFrame, ImageCache] | None = None,
+) -> None:
     """Build the network, train it by the method of `training.kind`, calibrate it on validation and save it in `folder`.
 
     A folder that holds the remains of a killed run is continued.
 
+    Args:
+        recipe: all that shapes the model.
+        manifest: rows of the site whose labels are learned.
+        cache: their pixels.
+        folder: where the model goes.
+        target: manifest and pixels of a second site, learned from without labels by methods that adapt.
+
     Raises:
-        UserError: where a class has no image to learn from or to be judged on, or training ends in NaN.
+        UserError: where a class has no image to learn from or to be judged on, the second site has too few images, or
+            training ends in NaN.
     """
     if (folder / CARD_FILE).exists():  # written last: the run was killed while tidying up
         _tidy(folder)
         return
-    kind = recipe.training.kind
     learning = learning_set(manifest, cache, per_class=recipe.training.per_class, seed=recipe.seed)
+    if target is not None:
+        learning = replace(learning, target=unlabelled_set(*target, batch_size=recipe.training.batch_size))
+    method = _method(recipe, learning)
+    trained = _trained(method, learning, recipe, folder)
+    if method.class_weights_C is not None:
+        undo_class_weights(trained, method.class_weights_C)
+    formats = {path.name.split(".")[0]: str(read_json(path)["format"]) for path in folder.glob("*.done.json")}
+    save_calibrated(trained, learning, recipe, folder=folder, split_hash=split_hash(manifest), number_formats=formats)
+    _tidy(folder)
+
+
+def _method(recipe: Recipe, learning: LearningSet) -> FineTune:
+    """The method on a new network."""
+    classes, kind = len(learning.classes), recipe.training.kind
     classifier = build(
         recipe.source,
         recipe.model,
-        classes=len(learning.classes),
+        classes=classes,
         seed=derive_seed(recipe.seed, "init/head"),
         backbones=recipe.backbones,
         packages_folder=recipe.folders.packages,
     )
-    weights_C = class_weights(learning.train.labels_N, len(learning.classes)) if recipe.training.class_weights else None
-    method = METHODS[kind](classifier, model=recipe.model, training=recipe.training, class_weights_C=weights_C)
-    rows = prepare_rows(method.phases(), classifier, learning, recipe)
+    return METHODS[kind](
+        classifier,
+        model=recipe.model,
+        training=recipe.training,
+        class_weights_C=class_weights(learning.train.labels_N, classes) if recipe.training.class_weights else None,
+        seed=derive_seed(recipe.seed, f"init/{kind}"),
+    )
+
+
+def _trained(method: FineTune, learning: LearningSet, recipe: Recipe, folder: Path) -> Classifier:
+    """Train a method and return its network with the best weights."""
+    rows = prepare_rows(method.phases(), method.classifier, learning, recipe)
     fit(
         method,
         rows.of,
         training=recipe.training,
-        seed=derive_seed(recipe.seed, f"training/{kind}"),
+        seed=derive_seed(recipe.seed, f"training/{recipe.training.kind}"),
         folder=folder,
         name=f"{recipe.source.architecture}/{recipe.images.size}",
     )
-    formats = {path.name.split(".")[0]: str(read_json(path)["format"]) for path in folder.glob("*.done.json")}
-    trained = method.predictor().cpu().eval()
-    if weights_C is not None:
-        undo_class_weights(trained, weights_C)
-    save_calibrated(trained, learning, recipe, folder=folder, split_hash=split_hash(manifest), number_formats=formats)
-    _tidy(folder)
+    return method.predictor().cpu().eval()
 
 
 def class_weights(labels_N: NDArray[np.int64], classes: int) -> Tensor:

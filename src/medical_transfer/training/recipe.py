@@ -15,7 +15,13 @@ from medical_transfer.config.images import Images
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.dataset import LabelledRows, class_names, evenly_over_classes, labelled_rows
+from medical_transfer.data.dataset import (
+    LabelledRows,
+    class_names,
+    evenly_over_classes,
+    labelled_rows,
+    unlabelled_rows,
+)
 from medical_transfer.models.source import Source
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import UserError
@@ -37,6 +43,15 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class UnlabelledSet:
+    """A second site, learned from without labels: training rows, rows to judge on, and where their pixels are."""
+
+    train: LabelledRows
+    val: LabelledRows
+    cache: ImageCache
+
+
+@dataclass(frozen=True)
 class LearningSet:
     """What is learned from: the classes, the training and the validation rows, and where their pixels are."""
 
@@ -44,6 +59,7 @@ class LearningSet:
     train: LabelledRows
     val: LabelledRows
     cache: ImageCache
+    target: UnlabelledSet | None = None
 
 
 def learning_set(manifest: pd.DataFrame, cache: ImageCache, *, per_class: int | None, seed: int) -> LearningSet:
@@ -62,6 +78,26 @@ def learning_set(manifest: pd.DataFrame, cache: ImageCache, *, per_class: int | 
     learning = LearningSet(class_names(manifest), train, val, cache)
     check_classes(learning)
     return learning if per_class is None else _smaller(learning, per_class, seed)
+
+
+def unlabelled_set(manifest: pd.DataFrame, cache: ImageCache, *, batch_size: int) -> UnlabelledSet:
+    """The training and validation rows of a second site; their labels are dropped here and test rows not looked at.
+
+    Raises:
+        UserError: where it has fewer training images than a batch, or none to judge on.
+    """
+    train, val = (unlabelled_rows(manifest, cache, split) for split in ("train", "val"))
+    if len(train) < batch_size:
+        raise UserError(
+            f"The second site has {len(train)} usable training images, fewer than a batch of {batch_size}: lower "
+            "training.batch_size, or give target_images more images (those given as 'test' are not learned from)."
+        )
+    if len(val) < 2:
+        raise UserError(
+            f"The second site has {len(val)} usable validation images, on which epochs are judged without labels: two "
+            "are the least. Give it more images, or give some the split 'val'."
+        )
+    return UnlabelledSet(train, val, cache)
 
 
 def _smaller(learning: LearningSet, per_class: int, seed: int) -> LearningSet:

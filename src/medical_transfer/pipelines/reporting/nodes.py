@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from medical_transfer.config.adaptation import ADAPTING
 from medical_transfer.config.base import Run
 from medical_transfer.config.blocks import changed
 from medical_transfer.config.images import Images
@@ -61,7 +62,7 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
             quarantine=quarantine,
             provenance=_provenance(run.seed, changed(parameters)),
             figures=dict(zip(FIGURES.values(), figures, strict=True)),
-            limits=limits_of(images, leakage),
+            limits=limits_of(images, leakage, adapts=card.kind in ADAPTING),
         )
     )
 

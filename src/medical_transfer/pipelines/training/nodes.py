@@ -21,16 +21,36 @@ from medical_transfer.models.card import TrainedModel
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
+from medical_transfer.training.recipe import Recipe
 
 MODULES = [
     f"medical_transfer.{name}"
-    for name in ("data", "methods", "models", "training", "metrics", "schedules", "pipelines.training.nodes")
+    for name in (
+        "data",
+        "layers",
+        "losses",
+        "methods",
+        "models",
+        "training",
+        "metrics",
+        "schedules",
+        "pipelines.training.nodes",
+    )
 ]
+
+
+def facts_of_target(training: Training, manifest: pd.DataFrame, cache: ImageCache) -> dict[str, Any]:
+    """What of the second site shapes a training, for its key: nothing, unless its method learns from it."""
+    if not training.adapts:
+        return {}
+    return {"target": {"cache": cache.key, "split": split_hash(manifest)}}
 
 
 def train(  # noqa: PLR0913, PLR0917 - a node's inputs
     manifest: pd.DataFrame,
     image_cache: ImageCache,
+    target_manifest: pd.DataFrame,
+    target_image_cache: ImageCache,
     model_plan: dict[str, Any],
     images: Images,
     model: Model,
@@ -43,28 +63,39 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
 ) -> TrainedModel:
     """Train, calibrate and save the model, or return the one that the same inputs gave before."""
     source = find_source(model_plan["source"], backbones)
-    key = content_key(
-        inputs={
-            "cache": image_cache.key,
-            "split": split_hash(manifest),
-            "source": source.identity,
-            "threshold": [evaluation.threshold, evaluation.target],
-            "positive": images.positive_class,
-            "licence": images.licence,
-            "seed": run.seed,
-        },
-        parameters=[model, training, augmentation],
-        modules=MODULES,
+    recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
+    return train_once(
+        recipe, (manifest, image_cache), (target_manifest, target_image_cache), folders.models / "finetuned"
     )
+
+
+def train_once(
+    recipe: Recipe, site: tuple[pd.DataFrame, ImageCache], target: tuple[pd.DataFrame, ImageCache], root: Path
+) -> TrainedModel:
+    """The model of a recipe, below `root`; of each site the manifest and the pixels.
+
+    The target counts only where the method learns from it.
+    """
+    manifest, cache = site
+    facts = {
+        "cache": cache.key,
+        "split": split_hash(manifest),
+        "source": recipe.source.identity,
+        "threshold": [recipe.evaluation.threshold, recipe.evaluation.target],
+        "positive": recipe.images.positive_class,
+        "licence": recipe.images.licence,
+        "seed": recipe.seed,
+        **facts_of_target(recipe.training, *target),
+    }
+    shaping = [recipe.model, recipe.training.as_read(), recipe.augmentation]
+    key = content_key(inputs=facts, parameters=shaping, modules=MODULES)
 
     def compute(folder: Path) -> None:
         from medical_transfer.training.produce import produce_model  # noqa: PLC0415 - brings torch and lightning
-        from medical_transfer.training.recipe import Recipe  # noqa: PLC0415
 
-        recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
-        produce_model(recipe, manifest, image_cache, folder=folder)
+        produce_model(recipe, manifest, cache, folder=folder, target=target if recipe.training.adapts else None)
 
-    return TrainedModel(once(folders.models / "finetuned", key, compute))
+    return TrainedModel(once(root, key, compute))
 
 
 def read_history(finetuned_model: TrainedModel) -> pd.DataFrame:

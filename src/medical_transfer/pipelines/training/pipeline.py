@@ -9,8 +9,9 @@ from medical_transfer.pipelines.training import nodes
 
 def create_pipeline() -> Pipeline:
     """Training images and plan -> trained model and history."""
+    images = ["manifest", "image_cache", "target_manifest", "target_image_cache"]
     blocks = ["images", "model", "training", "augmentation", "evaluation", "backbones", "folders", "run"]
-    inputs = ["manifest", "image_cache", "model_plan", *(f"params:{block}" for block in blocks)]
+    inputs = [*images, "model_plan", *(f"params:{block}" for block in blocks)]
     return Pipeline(
         [
             node(nodes.train, inputs, "finetuned_model", name="train_and_calibrate"),

@@ -16,6 +16,7 @@ from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
 from medical_transfer.models.backbones import find_source
+from medical_transfer.models.source import Source
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.runtime.seeds import derive_seed, generator
@@ -59,16 +60,7 @@ def score_sources(
     sources = [find_source(name, backbones) for name in transferability.sources]
     choosing: dict[str, Any] = {"all_frozen": all_frozen, "chosen": transferability.chosen}
     check_choice({source.name: source.trainable for source in sources}, **choosing)
-    key = content_key(
-        inputs={
-            "cache": image_cache.key,
-            "split": split_hash(manifest),
-            "sources": [source.identity for source in sources],
-            "seed": run.seed,
-        },
-        parameters=[transferability.model_copy(update={"chosen": None, "decide_by": "auto", "agreement": None})],
-        modules=SCORE_MODULES,
-    )
+    key = _key(manifest, image_cache, sources, transferability, run)
 
     def compute(folder: Path) -> None:
         rows = _at_most(labelled_rows(manifest, image_cache, "train"), transferability.max_images, run.seed)
@@ -84,6 +76,22 @@ def show_ranking(transferability_scores: dict[str, Any]) -> Figure:
     from medical_transfer.reporting.charts import ranking_figure  # noqa: PLC0415 - brings matplotlib's fonts
 
     return ranking_figure(transferability_scores)
+
+
+def _key(
+    manifest: pd.DataFrame, cache: ImageCache, sources: list[Source], transferability: Transferability, run: Run
+) -> str:
+    """Of all scores; what only decides between them is left out."""
+    return content_key(
+        inputs={
+            "cache": cache.key,
+            "split": split_hash(manifest),
+            "sources": [source.identity for source in sources],
+            "seed": run.seed,
+        },
+        parameters=[transferability.model_copy(update={"chosen": None, "decide_by": "auto", "agreement": None})],
+        modules=SCORE_MODULES,
+    )
 
 
 def _basis(transferability: Transferability, *, all_frozen: bool) -> Basis:

@@ -1,0 +1,358 @@
+"""What must hold of every method that learns from a second domain without its labels, and what one of them does."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
+
+import toy
+from medical_transfer.config.adaptation import ADAPTING
+from medical_transfer.losses.mmd import mmd2
+from medical_transfer.methods import METHODS
+from medical_transfer.methods.adaptation import SCORES, Seen, dev_of, strength_at
+from medical_transfer.methods.contract import LossTerms, Outputs
+from medical_transfer.metrics.importance_weighted import deep_embedded_validation
+from medical_transfer.metrics.label_free import TARGET_SCORES
+from medical_transfer.runtime.files import read_json
+from medical_transfer.schedules import reversal_strength
+from medical_transfer.training import callbacks
+from medical_transfer.training.fit import fit
+from medical_transfer.types import UserError
+
+each_kind = pytest.mark.parametrize("kind", ADAPTING)
+
+WITHOUT = {
+    "dann": {"reversal": 0},
+    "cdan": {"reversal": 0},
+    "mmd": {"weight": 0},
+    "jmmd": {"weight": 0},
+    "coral": {"weight": 0},
+    "self_training": {"weight": 0},
+}
+"""Settings that must be the same as no adaptation; MCD always has a second head that learns."""
+
+
+def train(folder, method, *, policy="none", **problem):
+    data_of = toy.Problem(method.classifier, policy=policy, **{"n_target": 40} | problem)
+    return fit(method, data_of, training=toy.config(), seed=4, folder=folder, name="toy")
+
+
+def make(kind, *, dropout=0.5, **fields):
+    quick = {"head_epochs": 1, "epochs": 2, "learning_rate": 1e-3}
+    return toy.adapting(kind, toy.classifier(dropout=dropout), **quick | fields)
+
+
+def started(kind, **fields):
+    method = make(kind, dropout=0.0, **fields)
+    phase = method.phases()[-1]
+    method.start(phase)
+    return method, toy.batch(phase, method.classifier)
+
+
+def same(one: dict, other: dict) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_menu_and_the_configuration_name_the_same_methods():
+    assert set(METHODS) == {"finetune", *ADAPTING}
+    assert len(SCORES) == len(TARGET_SCORES)
+
+
+@each_kind
+def test_poisoned_target_labels_change_no_bit_of_weights_history_or_choice(kind, tmp_path):
+    found = []
+    for label in (-1, 0, 1):
+        folder = tmp_path / str(label)
+        history = train(folder, make(kind), target_label=label).drop(columns="seconds")
+        found.append((history, load_file(folder / "best.safetensors"), read_json(folder / "best.json")))
+    for history, weights, best in found[1:]:
+        pd.testing.assert_frame_equal(history, found[0][0], check_exact=True)
+        assert same(weights, found[0][1])
+        assert best == found[0][2]
+
+
+@pytest.mark.parametrize("batch_norm", ["together", "per_domain"])
+@pytest.mark.parametrize("kind", WITHOUT)
+def test_without_strength_it_is_training_without_the_domain_term_bit_by_bit(kind, batch_norm, tmp_path, monkeypatch):
+    method = make(kind, own=WITHOUT[kind], batch_norm=batch_norm, selection="source")
+    train(tmp_path / "zero", method)
+    plain = make(kind, own=WITHOUT[kind], batch_norm=batch_norm, selection="source")
+    monkeypatch.setattr(plain, "domain_term", lambda *_: LossTerms(torch.zeros(())))
+    train(tmp_path / "plain", plain)
+    assert same(method.classifier.state_dict(), plain.classifier.state_dict())
+    images = torch.rand(4, 3, toy.SIZE, toy.SIZE)
+    assert torch.equal(*(each.predictor().eval().features(images) for each in (method, plain)))
+
+
+@each_kind
+def test_with_strength_it_is_another_network(kind, tmp_path):
+    own = {"schedule": "constant"} if kind in ("dann", "cdan", "mcd") else {"weight": 5}
+    own |= {"rule": "fixmatch", "threshold": 0.5} if kind == "self_training" else {}
+    method, plain = make(kind, own=own, selection="source"), make(kind, selection="source")
+    train(tmp_path / "adapted", method)
+    plain.domain_term = lambda *_: LossTerms(torch.zeros(()))
+    train(tmp_path / "plain", plain)
+    one, other = (last_weights(tmp_path / name) for name in ("adapted", "plain"))
+    assert any(not torch.equal(one[name], other[name]) for name in one if name.startswith("network.classifier.trunk"))
+
+
+def last_weights(folder):
+    return torch.load(folder / "trunk/last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_with_frozen_statistics_and_no_strength_it_is_fine_tuning(tmp_path):
+    """Up to rounding: the two domains go through the network as one batch."""
+    fields = {"head_epochs": 1, "epochs": 2, "learning_rate": 1e-3, "batch_norm": "frozen"}
+    adapted = toy.adapting("dann", toy.classifier(dropout=0.0), own={"reversal": 0}, selection="source", **fields)
+    plain = toy.finetune(toy.classifier(dropout=0.0), **fields)
+    for name, method in (("adapted", adapted), ("plain", plain)):
+        # as many rows of the source as of the target, so that epochs are as long
+        data_of = toy.Problem(method.classifier, n_target=24 if name == "adapted" else 0)
+        fit(method, data_of, training=toy.config(), seed=4, folder=tmp_path / name, name="toy")
+    columns = {"adapted": "train_cross_entropy", "plain": "train_loss"}
+    ours, theirs = (read_json(tmp_path / name / "history.json")[-1][column] for name, column in columns.items())
+    assert ours == pytest.approx(theirs, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["dann", "cdan"])
+def test_the_discriminator_learns_at_full_rate_whatever_the_strength(kind):
+    gradients = {}
+    for strength in (0.0, 0.5, 1.0):
+        own = {"reversal": strength, "schedule": "constant", "dropout": 0}
+        method, batch = started(kind, own=own | ({"entropy": False} if kind == "cdan" else {}))
+        method.losses(batch, 0.0).total.backward()
+        gradients[strength] = [p.grad.clone() for p in method.adversary.parameters()]
+        assert min(each.abs().max() for each in gradients[strength]) > 0
+    assert all(torch.equal(*pair) for pair in zip(gradients[0.0], gradients[1.0], strict=True))
+    assert all(torch.equal(*pair) for pair in zip(gradients[0.0], gradients[0.5], strict=True))
+
+
+def test_only_the_reversed_branch_is_scaled_and_by_minus_the_strength():
+    """Gradient of the trunk = that of the labels - strength times that of the discriminator's loss."""
+
+    def gradient(strength, progress=0.0, schedule="constant"):
+        method, batch = started("dann", own={"reversal": strength, "schedule": schedule, "dropout": 0})
+        method.losses(batch, progress).total.backward()
+        return torch.cat([p.grad.flatten() for p in method.classifier.trunk.parameters() if p.requires_grad]).double()
+
+    labels_only = gradient(0)
+    method, batch = started("dann", own={"dropout": 0})
+    source, target, _ = method._see(batch)
+    domain_N = torch.arange(2).repeat_interleave(8)
+    logits = method.adversary.layers(torch.cat([source.features, target.features]))
+    torch.nn.functional.cross_entropy(logits, domain_N).backward()
+    domain = torch.cat([p.grad.flatten() for p in method.classifier.trunk.parameters() if p.requires_grad]).double()
+    for strength in (0.3, 2.0):
+        torch.testing.assert_close(gradient(strength), labels_only - strength * domain, rtol=1e-3, atol=1e-6)
+    at = reversal_strength(0.4)
+    torch.testing.assert_close(gradient(1.0, 0.4, "rising"), labels_only - at * domain, rtol=1e-3, atol=1e-6)
+
+
+def test_the_strength_rises_by_the_share_of_steps():
+    assert strength_at(0.0, 2.0, "rising") == 0
+    assert strength_at(0.3, 2.0, "rising") == pytest.approx(2 * (2 / (1 + math.exp(-3)) - 1))
+    assert strength_at(0.0, 2.0, "constant") == 2.0
+
+
+def test_the_two_heads_raise_what_the_trunk_lowers():
+    method, batch = started("mcd", own={"schedule": "constant"})
+    with_term = {name: grad_of(method, batch, name) for name in ("trunk", "head")}
+    method.own = method.own.model_copy(update={"reversal": 0.0})
+    no_trunk = {name: grad_of(method, batch, name) for name in ("trunk", "head")}
+    torch.testing.assert_close(with_term["head"], no_trunk["head"])
+    source, target, _ = method._see(batch)
+    apart = method.domain_term(source_with(source, batch), target, None, 1.0).parts["disagreement"]
+    method.zero_grad()
+    apart.backward()  # reversed with strength 0: reaches the heads alone
+    raised = torch.cat([p.grad.flatten() for p in method.classifier.head.parameters()])
+    method.own = method.own.model_copy(update={"weight": 0.0})
+    torch.testing.assert_close(no_trunk["head"], grad_of(method, batch, "head") - raised, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(with_term["trunk"], no_trunk["trunk"])
+
+
+def source_with(source: Seen, batch) -> Seen:
+    return Seen(source.features, source.logits, batch.labels_N)
+
+
+def grad_of(method, batch, part):
+    method.zero_grad()
+    method.losses(batch, 1.0).total.backward()
+    parameters = getattr(method.classifier, part).parameters()
+    return torch.cat([p.grad.flatten() for p in parameters if p.requires_grad])
+
+
+def test_mmd_brings_the_features_of_both_domains_together(tmp_path):
+    apart = {}
+    for weight in (0, 5):
+        method = make("mmd", own={"weight": weight}, epochs=6, dropout=0.0, batch_norm="frozen", freeze="none")
+        method.selection = partial(lambda steps, _: float(next(steps)), iter(range(100)))  # the last epoch is kept
+        train(tmp_path / str(weight), method)
+        pictures = (toy.pixels(64, 3)[0], toy.other_pixels(64, 4))
+        images = (torch.from_numpy(each).permute(0, 3, 1, 2).float() / 255 for each in pictures)
+        with torch.no_grad():
+            apart[weight] = mmd2(*(method.classifier.eval().embed(each, 0) for each in images)).item()
+    assert apart[5] < 0.5 * apart[0]
+
+
+# --- the choice of an epoch -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outputs():
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(size=(40, 6)), rng.normal(0.5, 1, size=(30, 6))
+    return Outputs(rng.normal(size=(40, 2)), np.arange(40) % 2, source, rng.normal(size=(30, 2)), target)
+
+
+def test_the_score_that_is_named_picks_the_epoch(outputs):
+    auroc = roc_auc_score(outputs.labels_N, softmax(outputs.logits_NC, axis=1)[:, 1])
+    assert make("dann", selection="source").selection(outputs) == pytest.approx(auroc)
+    assert make("dann", selection="dev").selection(outputs) == dev_of(outputs)
+    p_MC = softmax(outputs.target_logits_MC, axis=1)
+    expected = {
+        "entropy": (p_MC * np.log(p_MC)).sum(axis=1).mean(),
+        "bnm": np.linalg.svd(p_MC)[1].sum() / np.sqrt(30 * 2),
+        "im": -(p_MC.mean(axis=0) * np.log(p_MC.mean(axis=0))).sum() + (p_MC * np.log(p_MC)).sum(axis=1).mean(),
+    }
+    for name, value in expected.items():
+        method = make("dann", selection=name)
+        assert method.selection(outputs) == pytest.approx(value)
+        assert method.scores(outputs)[name] == pytest.approx(value)
+    assert set(method.scores(outputs)) == {"val_auroc", *SCORES}
+
+
+def test_dev_judges_each_half_by_a_ratio_that_it_had_no_part_in(outputs):
+    log_p_NC = np.log(softmax(outputs.logits_NC, axis=1))
+    losses_N = -np.array([row[label] for row, label in zip(log_p_NC, outputs.labels_N, strict=True)])
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    by_hand = [
+        deep_embedded_validation(
+            losses_N[mine],
+            outputs.features_NH[mine],
+            source_features_MD=outputs.features_NH[other],
+            target_features_KD=outputs.target_features_MH,
+        )
+        for mine, other in ((even, odd), (odd, even))
+    ]
+    assert dev_of(outputs) == pytest.approx(np.mean(by_hand))
+
+
+def test_the_history_has_all_scores_and_the_result_is_an_adapted_epoch(tmp_path):
+    history = train(tmp_path, make("dann", selection="bnm"))
+    assert set(history) >= {"selection", "val_auroc", "val_loss", "train_cross_entropy", "train_domain", *SCORES}
+    adapted = history[history["phase"] == "trunk"].reset_index()
+    assert adapted["selection"].tolist() == adapted["bnm"].tolist()
+    best = read_json(tmp_path / "best.json")
+    assert (best["phase"], best["epoch"]) == ("trunk", int(adapted["bnm"].argmax()))
+
+
+# --- batch norm, frozen trunks, kills ---------------------------------------------------------------------------------
+
+
+def test_batch_norm_is_an_explicit_choice(monkeypatch):
+    seen = []
+    for choice in ("together", "per_domain", "frozen"):
+        method, batch = started("coral", batch_norm=choice)
+        norm = [m for m in method.classifier.trunk.modules() if isinstance(m, torch.nn.BatchNorm2d)][-1]
+        sizes = []
+        norm.register_forward_hook(lambda _, inputs, __, sizes=sizes: sizes.append(len(inputs[0])))
+        before = norm.running_mean.clone()
+        method.train().losses(batch, 0.0)
+        seen.append((sizes, bool(torch.equal(before, norm.running_mean))))
+    assert seen == [([16], False), ([8, 8], False), ([16], True)]
+
+
+def test_each_domain_is_judged_by_its_own_statistics_and_those_of_the_target_are_saved(tmp_path):
+    method = make("coral", batch_norm="per_domain", epochs=4)
+    train(tmp_path, method)
+    method.eval()
+    phase = method.phases()[-1]
+    method.start(phase)
+    batch = toy.batch(phase, method.classifier)
+    of_source, of_target = (method.predictions(batch, of_target=flag).logits for flag in (False, True))
+    assert not torch.allclose(of_source, of_target)
+    assert torch.equal(method.predictor().forward_from(batch.inputs, phase.cut), of_target)
+
+
+def test_with_a_frozen_trunk_the_hidden_layer_adapts_and_a_linear_head_is_refused():
+    network = toy.classifier(head="chapter_2_1")
+    head, adapt = toy.adapting("dann", network, freeze="all").phases()
+    assert (head.name, head.pairs, head.warms_up) == ("head", False, True)
+    assert (adapt.name, adapt.pairs, adapt.cut) == ("adapt", True, 4)
+    assert network.embedded_dim == 512
+    with pytest.raises(UserError, match=r"model\.freeze=all leaves a linear head alone: set model\.freeze=partial, or"):
+        toy.adapting("dann", toy.classifier(), freeze="all").phases()
+
+
+def test_what_the_last_layer_sees_gives_the_networks_own_answer():
+    for head in ("linear", "chapter_2_1", "chapter_5_1"):
+        network = toy.classifier(head=head).eval()
+        images = torch.rand(4, 3, toy.SIZE, toy.SIZE)
+        assert torch.equal(network.classify(network.embed(images, 0)), network(images))
+        assert network.embed(images, 0).shape == (4, network.embedded_dim)
+        assert network.classes == 2
+
+
+def test_the_adversary_has_its_own_rate_and_its_gradient_is_clipped_by_itself(tmp_path, monkeypatch):
+    method = make("dann", own={"learning_rate": 0.05})
+    group = method.phases()[-1].groups[-1]
+    assert (group["name"], group["lr"]) == ("adversary", 0.05)
+    norms = []
+    step = torch.optim.AdamW.step
+
+    def watched(self, closure=None):
+        found = step(self, closure)
+        parts = {}
+        for each in self.param_groups:
+            parts.setdefault(each.get("part"), []).extend(p.grad.norm() ** 2 for p in each["params"])
+        norms.append({part: torch.stack(squares).sum().sqrt().item() for part, squares in parts.items()})
+        return found
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    fit(
+        method,
+        toy.Problem(method.classifier, n_target=40),
+        training=toy.config(gradient_clip=1e-3),
+        seed=4,
+        folder=tmp_path,
+        name="toy",
+    )
+    paired = [each for each in norms if "adversary" in each]
+    assert paired
+    for each in paired:
+        assert each["adversary"] == pytest.approx(1e-3, rel=1e-3)
+        assert each[None] == pytest.approx(1e-3, rel=1e-3)
+
+
+class Killed(BaseException):
+    """Like a signal."""
+
+
+@pytest.mark.parametrize("kind", ["dann", "self_training"])
+def test_killed_among_pairs_and_started_again_it_ends_the_same(kind, tmp_path, monkeypatch):
+    def run(folder):
+        train(folder, make(kind, batch_norm="per_domain", epochs=3, freeze="none"), policy="gentle")
+        return pd.DataFrame(read_json(folder / "history.json")).drop(columns="seconds")
+
+    whole = run(tmp_path / "whole")
+    check = callbacks.StopOnNaN.on_train_batch_end
+
+    def dying(self, trainer, module, outputs, batch, batch_idx):
+        check(self, trainer, module, outputs, batch, batch_idx)
+        if (module.phase.name, trainer.current_epoch, batch_idx) == ("trunk", 1, 1):
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.StopOnNaN, "on_train_batch_end", dying)
+        with pytest.raises(Killed):
+            run(tmp_path / "killed")
+    pd.testing.assert_frame_equal(run(tmp_path / "killed"), whole, check_exact=True)
+    assert same(*(load_file(tmp_path / name / "best.safetensors") for name in ("whole", "killed")))
