@@ -40,7 +40,8 @@ from medical_transfer.types import Interval
 ARMS = ("cached", "images")
 SPLITS = ("val", "test")
 RESAMPLES = 2000
-STAGES = ("ingestion", "split", "transferability", "model_building", "training", "evaluation")
+READING = ("ingestion", "split", "target_ingestion", "target_split")
+STAGES = (*READING, "transferability", "model_building", "training", "evaluation")
 
 
 def main() -> None:

@@ -47,8 +47,7 @@ FINISHED = re.compile(r"INFO +(\w+) +(\w+) +[\d.]+ s, memory")
 def main() -> None:
     arguments = _arguments()
     if arguments.child:
-        here = [name for name in STAGES if not name.startswith("target_")]  # a second site has nodes of the same names
-        run_stages(read_json(arguments.child), here)
+        run_stages(read_json(arguments.child), STAGES)
         return
     with tempfile.TemporaryDirectory(prefix="memory_") as scratch:
         weights = write_untrained_network(Path(scratch))
