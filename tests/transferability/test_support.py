@@ -13,10 +13,20 @@ from medical_transfer.types import Interval
 TARGETS = tuple("abcdef")
 
 
-def score(name, tau, *, band=0.3, targets=6, baseline=False, reason=None):
+def score(name, tau, *, band=0.3, targets=6, baseline=False, reason=None, saved=0.0):
     interval = Interval(tau, tau - 0.1, tau + 0.1)
     return ScoreAgreement(
-        name, baseline, interval, band, interval, Interval(0.01), 1.0, targets=targets, sources=9.0, reason=reason
+        name,
+        baseline,
+        interval,
+        band,
+        interval,
+        Interval(0.01),
+        1.0,
+        targets=targets,
+        sources=9.0,
+        saved={"always_the_same": Interval(saved, saved - 0.1, saved + 0.1)},
+        reason=reason,
     )
 
 
@@ -41,9 +51,10 @@ def test_the_best_supported_score_decides_and_says_why():
         score("logme", 0.29),
         score("logme", 0.9, targets=LEAST_TARGETS - 1),
         score("static_order", 0.9, baseline=True),
+        score("logme", 0.9, saved=-0.001),
         score("leep", math.nan, reason="no source has a head"),
     ],
-    ids=["within chance", "too few targets", "a baseline", "undefined"],
+    ids=["within chance", "too few targets", "a baseline", "gives up more than the default", "undefined"],
 )
 def test_no_score_is_trusted_where_none_is_supported(useless):
     basis = basis_of(studied(useless), asked="auto", all_frozen=False)

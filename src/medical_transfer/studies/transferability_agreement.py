@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from medical_transfer.studies.transferability_names import (
-    ALWAYS,
     BASELINES,
     LP_FT,
     PROBE,
@@ -33,7 +32,7 @@ from medical_transfer.transferability.agreement import (
     static_order,
     top1_regret,
 )
-from medical_transfer.transferability.agreement_file import OutcomeAgreement, ScoreAgreement
+from medical_transfer.transferability.agreement_file import ALWAYS, OutcomeAgreement, ScoreAgreement
 from medical_transfer.types import Interval
 
 TOO_FEW = f"fewer than {LEAST_SOURCES} sources have both on any target"

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medical_transfer.transferability.agreement_file import ALWAYS
+
 NAME = "transferability"
 PROBE, LP_FT = "probe_auroc", "lp_ft_auroc"
 OUTCOME_NAMES = {PROBE: "linear probe", LP_FT: "fine-tuning (LP-FT)"}
@@ -19,8 +21,8 @@ FEATURES = "features"
 BEST_SINGLE = "best_1"
 PAIR = ("shufflenetv2_x0_5_imagenet", "shufflenetv2_x0_5_coco")
 """Two sources of one graph and one recipe that differ in what they were trained on."""
-ALWAYS, STATIC = "always_the_same", "static_order"
-"""Baselines of this study: the order in which sources are listed, and that of their mean outcome on other targets."""
+STATIC = "static_order"
+"""Baseline of this study beside `ALWAYS`: the order of the sources' mean outcomes on other targets."""
 OF_THE_MENU = ("parameters", "source_accuracy")
 """Scores of the menu that look at no image."""
 BASELINES = (ALWAYS, STATIC, *OF_THE_MENU)

@@ -17,6 +17,8 @@ from medical_transfer.types import Interval, UserError
 
 LEAST_TARGETS = 5
 """With fewer targets no score is called supported: a bootstrap of so few knows little of how targets differ."""
+ALWAYS = "always_the_same"
+"""The baseline that takes the first listed source everywhere: what is done where no score is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ class ScoreAgreement:
         return self.targets >= LEAST_TARGETS and self.tau_w.estimate > self.null_band
 
     @property
+    def costs_nothing(self) -> bool:
+        """Whether its choice gives up no more than the default source does, on average; true where that is unknown."""
+        saved = self.saved.get(ALWAYS)
+        return saved is None or not saved.estimate < 0
+
+    @property
     def above_baselines(self) -> bool:
         """Whether it is shown to order sources better than each baseline that is defined on these sources."""
         known = [gain for gain in self.gains.values() if not math.isnan(gain.estimate)]
@@ -76,8 +84,11 @@ class OutcomeAgreement:
 
     @property
     def best_supported(self) -> ScoreAgreement | None:
-        """The score with the highest mean tau_w of those above chance, baselines left out; None where there is none."""
-        shown = [each for each in self.scores if not each.baseline and each.above_chance]
+        """The score with the highest mean tau_w of those that are supported, baselines left out; None: there is none.
+
+        Supported: it orders sources better than chance, and its choice gives up no more than always taking the default.
+        """
+        shown = [each for each in self.scores if not each.baseline and each.above_chance and each.costs_nothing]
         return max(shown, key=lambda each: each.tau_w.estimate, default=None)
 
 

@@ -11,6 +11,8 @@ AUTO, NONE, PROBE = "auto", "none", "linear_probe"
 OUTCOMES = {True: ("probe_auroc", "a linear probe"), False: ("lp_ft_auroc", "fine-tuning")}
 """What a choice is for: with everything frozen the source is used as a probe uses it, else it is fine-tuned."""
 
+NONE_SUPPORTED = "none orders sources better than chance and gives up no more than the default source"
+
 
 @dataclass(frozen=True, slots=True)
 class Basis:
@@ -31,8 +33,9 @@ def basis_of(agreement: Mapping[str, OutcomeAgreement] | None, *, asked: str, al
     """The score that decides.
 
     `auto` takes the best-supported one of a study: the highest mean tau_w of those above the chance band, over enough
-    targets (`OutcomeAgreement.best_supported`). Where a study supports none, none is trusted; where there is no study
-    of the outcome, the plain baseline decides, the cross-validated linear probe.
+    targets, whose choice gives up no more than the default source (`OutcomeAgreement.best_supported`). Where a study
+    supports none, none is trusted; where there is no study of the outcome, the plain baseline decides, the
+    cross-validated linear probe.
 
     Args:
         agreement: outcome -> agreement of scores, as `read_agreement` gives it; None: there is no study.
@@ -51,7 +54,7 @@ def basis_of(agreement: Mapping[str, OutcomeAgreement] | None, *, asked: str, al
     studied = f"a study of {len(found.targets)} data sets and {len(found.sources)} sources"
     best = found.best_supported
     if best is None:
-        return Basis(None, f"No score is trusted here: in {studied} none orders sources better than chance.", evidence)
+        return Basis(None, f"No score is trusted here: in {studied} {NONE_SUPPORTED}.", evidence)
     return Basis(
         best.score,
         f"{best.score} decides: in {studied} it agrees best with {outcome} (mean tau_w {best.tau_w.estimate:.2f}, "
