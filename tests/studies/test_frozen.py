@@ -18,6 +18,7 @@ from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.training import Training
 from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.models.backbones import SOURCES
+from medical_transfer.pipelines.transferability.scoring import SourceFeatures
 from medical_transfer.studies.frozen import Frozen, best_first, measure, side_by_side
 from medical_transfer.studies.frozen_probe import probe_auroc, standardised
 from medical_transfer.studies.targets import Target
@@ -81,7 +82,11 @@ def frozen(manifest: pd.DataFrame, features_ND: np.ndarray, folder: Path) -> Fro
     cache = SimpleNamespace(key="c", slots=lambda wanted: np.array([ids.index(each) for each in wanted]))
     prepared: Any = SimpleNamespace(cache=cache, manifests={0: manifest})
     study = StudyTransferability(score_images=30)
-    features = {"efficientnet_lite0": (features_ND, 1.0), "random": (features_ND[:, ::-1] ** 2, 1.0)}
+    shares_NK = np.exp(features_ND) / np.exp(features_ND).sum(axis=1, keepdims=True)
+    features = {
+        "efficientnet_lite0": SourceFeatures(features_ND, 1.0, shares_NK, None),
+        "random": SourceFeatures(features_ND[:, ::-1] ** 2, 1.0, None, "it is not trained"),
+    }
     return Frozen(prepared, study, 0, features, {name: row for row, name in enumerate(ids)}, folder)
 
 
@@ -102,6 +107,7 @@ def test_scores_never_see_a_test_image(tmp_path: Path) -> None:
     second = measure(source, frozen(poisoned, other_ND, tmp_path / "2"))
     values = [{name: each["value"] for name, each in found["scores"].items()} for found in (first, second)]
     assert values[0] == values[1]
+    assert values[0]["leep"] < 0
     assert first["images"] == 30
     assert first["probe"]["n"] == 16
     assert first["probe"]["estimate"] == pytest.approx(1 - second["probe"]["estimate"])
