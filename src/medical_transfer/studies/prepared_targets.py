@@ -22,17 +22,21 @@ logger = logging.getLogger(__name__)
 
 READ = Stages(("ingestion",), ("classes", "image_cache", "audit"))
 DIVIDED = Stages(("split",), ("manifest",))
+SECOND = ("target_manifest", "target_image_cache")
+NO_SECOND = Stages(("target_ingestion", "target_split"), SECOND)
+"""Training takes the tables of a second site, which have no rows here."""
 UNREAD = "not read"
 """Method of the failure of a target whose images cannot be used."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A target that can be used: how it is read, its pixels, and its manifest under each seed."""
+    """A target that can be used: how it is read, its pixels, its manifest under each seed, and no second site."""
 
     target: Target
     cache: ImageCache
     manifests: Mapping[int, pd.DataFrame]
+    second: Mapping[str, Any]
 
 
 def prepare_targets(
@@ -64,7 +68,8 @@ def _prepare(place: Place, target: Target, study: StudyTransferability) -> Prepa
     given = place.parameters_of(root / "images", study.seeds[0], own)
     handed = run_stages(place.session, READ, given, wanted=("audit", "image_cache", "classes"))
     manifests = {seed: _divide(place, place.parameters_of(root / str(seed), seed, own), handed) for seed in study.seeds}
-    return Prepared(there, handed["image_cache"], manifests)
+    second = run_stages(place.session, NO_SECOND, given, wanted=SECOND)
+    return Prepared(there, handed["image_cache"], manifests, second)
 
 
 def _divide(place: Place, given: dict[str, Any], handed: Mapping[str, Any]) -> pd.DataFrame:

@@ -81,7 +81,8 @@ def parameters_of_trial(target: Target, study: StudyTransferability) -> dict[str
 
 def _handed(prepared: Prepared, source: Source, seed: int) -> dict[str, Any]:
     chosen = {"chosen": source.name, "reason": "all sources of the study are built in turn"}
-    return {"manifest": prepared.manifests[seed], "image_cache": prepared.cache, "transferability": chosen}
+    mine = {"manifest": prepared.manifests[seed], "image_cache": prepared.cache, "transferability": chosen}
+    return {**mine, **prepared.second}
 
 
 def _renamed(done: Done) -> Done:
