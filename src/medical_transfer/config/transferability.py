@@ -25,6 +25,9 @@ ScoreName = Literal[
 ]
 
 
+ALWAYS = "always_the_same"
+"""The baseline that takes the first listed source everywhere: what is done where no score is trusted."""
+
 DecideBy = Literal["auto", "none", ScoreName]
 
 

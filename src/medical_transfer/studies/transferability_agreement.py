@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from medical_transfer.config.transferability import ALWAYS
 from medical_transfer.studies.transferability_names import (
     BASELINES,
     LP_FT,
@@ -32,7 +33,7 @@ from medical_transfer.transferability.agreement import (
     static_order,
     top1_regret,
 )
-from medical_transfer.transferability.agreement_file import ALWAYS, OutcomeAgreement, ScoreAgreement
+from medical_transfer.transferability.agreement_file import OutcomeAgreement, ScoreAgreement
 from medical_transfer.types import Interval
 
 TOO_FEW = f"fewer than {LEAST_SOURCES} sources have both on any target"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medical_transfer.transferability.agreement_file import ALWAYS
+from medical_transfer.config.transferability import ALWAYS
 
 NAME = "transferability"
 PROBE, LP_FT = "probe_auroc", "lp_ft_auroc"

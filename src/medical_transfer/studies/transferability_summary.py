@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from medical_transfer.config.study_transferability import StudyTransferability
+from medical_transfer.config.transferability import ALWAYS
 from medical_transfer.studies import transferability_findings as findings
 from medical_transfer.studies.time_left import in_words
 from medical_transfer.studies.transferability_findings import interval_text
@@ -26,7 +27,6 @@ from medical_transfer.studies.transferability_tables import main_outcome
 from medical_transfer.studies.words import command, failed
 from medical_transfer.transferability.agreement import LEAST_SOURCES, null_band
 from medical_transfer.transferability.agreement_file import (
-    ALWAYS,
     LEAST_TARGETS,
     OutcomeAgreement,
     ScoreAgreement,

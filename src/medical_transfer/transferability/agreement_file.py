@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from medical_transfer.config.transferability import ALWAYS
 from medical_transfer.runtime.files import read_json
 from medical_transfer.types import Interval, UserError
 
 LEAST_TARGETS = 5
 """With fewer targets no score is called supported: a bootstrap of so few knows little of how targets differ."""
-ALWAYS = "always_the_same"
-"""The baseline that takes the first listed source everywhere: what is done where no score is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
