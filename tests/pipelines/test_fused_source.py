@@ -86,7 +86,7 @@ def test_scores_know_which_features_are_of_which_source() -> None:
     together = _side_by_side(each)
     assert (together.features_ND[0].tolist(), together.seconds) == ([1, 1, 2, 2, 2], 3.5)
     rows = SimpleNamespace(labels_N=np.arange(6) % 2, groups_N=np.arange(6))
-    scoring = SimpleNamespace(rows=rows, config=Transferability(), seed=0)
+    scoring = SimpleNamespace(shown=SimpleNamespace(rows=rows), config=Transferability(), seed=0)
     source = find_source("resnet18+resnet50", Backbones())
     assert _evidence(source, together, None, scoring).widths == (2, 3)
     assert _evidence(source.parts[0], each[0], None, scoring).widths == ()

@@ -20,9 +20,10 @@ from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.models.backbones import SOURCES
 from medical_transfer.pipelines.transferability.scoring import SourceFeatures
 from medical_transfer.studies.frozen import Frozen, best_first, measure, side_by_side
-from medical_transfer.studies.frozen_probe import probe_auroc, standardised
+from medical_transfer.studies.frozen_probe import probe_auroc
 from medical_transfer.studies.targets import Target
 from medical_transfer.studies.tuned_targets import parameters_of_trial
+from medical_transfer.transferability.linear_probe import standardised
 
 
 def rows(labels_N: np.ndarray) -> LabelledRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.manifest import usable_rows
+from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import Split, UserError
 
 UNKNOWN = -1
@@ -49,13 +50,8 @@ def labelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> La
     if mine.empty:
         raise UserError(f"The manifest has no usable image in split '{split}': check split.* and the audit's reasons.")
     names = class_names(manifest)
-    image_ids = tuple(mine["image_id"])
-    return LabelledRows(
-        image_ids=image_ids,
-        slots_N=cache.slots(image_ids),
-        labels_N=np.array([names.index(label) for label in mine["label"]], dtype=np.int64),
-        groups_N=pd.factorize(mine["group_id"])[0].astype(np.int64),
-    )
+    labels_N = np.array([names.index(label) for label in mine["label"]], dtype=np.int64)
+    return replace(without_labels(mine, cache), labels_N=labels_N)
 
 
 def unlabelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> LabelledRows:
@@ -63,14 +59,23 @@ def unlabelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> 
 
     Here its labels are dropped: nothing that is made from these rows can know them. Rows without one are among them.
     """
-    mine = manifest[(manifest["split"] == split) & (manifest["status"] == "ok")]
-    image_ids = tuple(mine["image_id"])
+    return without_labels(manifest[(manifest["split"] == split) & (manifest["status"] == "ok")], cache)
+
+
+def without_labels(rows: pd.DataFrame, cache: ImageCache) -> LabelledRows:
+    """Rows of a manifest in their order, all with the label `UNKNOWN`."""
+    image_ids = tuple(rows["image_id"])
     return LabelledRows(
         image_ids=image_ids,
         slots_N=cache.slots(image_ids) if image_ids else np.empty(0, dtype=np.int64),
         labels_N=np.full(len(image_ids), UNKNOWN, dtype=np.int64),
-        groups_N=pd.factorize(mine["group_id"])[0].astype(np.int64),
+        groups_N=pd.factorize(rows["group_id"])[0].astype(np.int64),
     )
+
+
+def scored_rows(rows: LabelledRows, limit: int, seed: int) -> LabelledRows:
+    """At most `limit` training rows that sources are scored on, evenly over classes; the same for one root seed."""
+    return rows.take(evenly_over_classes(rows.labels_N, limit, generator(seed, "scored images")))
 
 
 def evenly_over_classes(labels_N: NDArray[np.int64], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:

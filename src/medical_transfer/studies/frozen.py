@@ -17,19 +17,18 @@ import numpy as np
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.study_transferability import StudyTransferability
-from medical_transfer.config.transferability import Transferability
-from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
+from medical_transfer.data.dataset import LabelledRows, labelled_rows, scored_rows, without_labels
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Untrained
 from medical_transfer.pipelines.transferability.scoring import (
     CONTROL,
     FEATURE_MODULES,
-    Scoring,
+    Shown,
     SourceFeatures,
     source_features,
 )
 from medical_transfer.runtime.files import read_json, write_json
-from medical_transfer.runtime.seeds import derive_seed, generator
+from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
 from medical_transfer.studies.frozen_probe import Floats, probe_auroc
@@ -96,17 +95,14 @@ def all_images(prepared: Prepared) -> LabelledRows:
     manifest = next(iter(prepared.manifests.values()))
     used = np.logical_or.reduce([(each["split"] != "excluded").to_numpy(bool) for each in prepared.manifests.values()])
     mine = manifest[used & (manifest["status"] == "ok").to_numpy(bool) & manifest["label"].notna().to_numpy(bool)]
-    ids = tuple(mine["image_id"])
-    nothing_N = np.zeros(len(ids), dtype=np.int64)
-    return LabelledRows(ids, prepared.cache.slots(ids), nothing_N, nothing_N)
+    return without_labels(mine, prepared.cache)
 
 
 def features_of(
     source: Source, rows: LabelledRows, prepared: Prepared, place: Place, backbones: Backbones
 ) -> SourceFeatures:
     """Features and own probabilities of all images of a target under a source."""
-    scoring = Scoring(rows, prepared.cache, Transferability(), backbones, place.folders, 0)
-    return source_features(source, scoring)
+    return source_features(source, Shown(rows, prepared.cache, backbones, place.folders))
 
 
 def measure(source: Source, frozen: Frozen) -> dict[str, Any]:
@@ -117,9 +113,7 @@ def measure(source: Source, frozen: Frozen) -> dict[str, Any]:
     """
 
     def compute() -> dict[str, Any]:
-        train = frozen.rows("train")
-        drawn = evenly_over_classes(train.labels_N, frozen.study.score_images, generator(frozen.seed, "scored images"))
-        scored = train.take(drawn)
+        scored = scored_rows(frozen.rows("train"), frozen.study.score_images, frozen.seed)
         values = score_source(_evidence(source, frozen, scored)).values
         return {
             "scores": {name: asdict(value) for name, value in values.items()},

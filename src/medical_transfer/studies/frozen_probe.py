@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.metrics.classification import auroc
 from medical_transfer.metrics.intervals import interval
-from medical_transfer.transferability.linear_probe import LOGIT_VARIANCE
+from medical_transfer.transferability.linear_probe import LOGIT_VARIANCE, standardised
 from medical_transfer.types import Interval
 
 Floats = NDArray[np.float64]
@@ -29,14 +29,3 @@ def probe_auroc(
     probabilities_MC[:, probe.classes_] = probe.predict_proba(judged_MD)
     rng = np.random.default_rng(seed)
     return interval(auroc, test.labels_N, probabilities_MC, test.groups_N, resamples, rng)
-
-
-def standardised(train_ND: Floats, test_MD: Floats) -> tuple[Floats, Floats]:
-    """Both with the training rows' mean and deviation, the latter at least that of the median feature.
-
-    A feature that hardly varies in training would otherwise be blown up by the first test image in which it does.
-    """
-    mean_D, std_D = train_ND.mean(axis=0), train_ND.std(axis=0)
-    scale_D = np.maximum(std_D, np.median(std_D))
-    scale_D[scale_D < 1e-6] = 1.0
-    return (train_ND - mean_D) / scale_D, (test_MD - mean_D) / scale_D

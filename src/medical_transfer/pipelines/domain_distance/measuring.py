@@ -13,11 +13,10 @@ from sklearn.decomposition import PCA
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.folders import Folders
-from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.dataset import LabelledRows
+from medical_transfer.data.dataset import without_labels
 from medical_transfer.models.source import Source
-from medical_transfer.pipelines.transferability.scoring import Scoring, source_features
+from medical_transfer.pipelines.transferability.scoring import Shown, source_features
 from medical_transfer.transferability.distances import TwoDomains
 from medical_transfer.transferability.distances.conclusion import conclude
 from medical_transfer.transferability.distances.measured import DistanceValue, measure_all
@@ -34,7 +33,6 @@ class Comparison:
     caches: Mapping[str, ImageCache]
     source: Source
     config: DomainDistance
-    transferability: Transferability
     backbones: Backbones
     folders: Folders
     seed: int
@@ -86,14 +84,9 @@ def _of(rows: pd.DataFrame, domain: str) -> pd.DataFrame:
 def _side(comparison: Comparison, domain: str) -> Side:
     rows, cache = _of(comparison.rows, domain), comparison.caches[domain]
     labels_N = rows["label"].astype(object).where(rows["label"].notna(), None).to_numpy(dtype=object)
-    groups_N = pd.factorize(rows["group_id"])[0].astype(np.int64)
-    ids = tuple(rows["image_id"])
-    unlabelled = LabelledRows(ids, cache.slots(ids), np.zeros(len(ids), dtype=np.int64), groups_N)
-    scoring = Scoring(
-        unlabelled, cache, comparison.transferability, comparison.backbones, comparison.folders, comparison.seed
-    )
-    found = source_features(comparison.source, scoring)
-    return Side(np.asarray(found.features_ND), groups_N, labels_N, found.seconds)
+    unlabelled = without_labels(rows, cache)
+    found = source_features(comparison.source, Shown(unlabelled, cache, comparison.backbones, comparison.folders))
+    return Side(np.asarray(found.features_ND), unlabelled.groups_N, labels_N, found.seconds)
 
 
 def _distances(sides: tuple[Side, ...], comparison: Comparison) -> dict[str, DistanceValue]:

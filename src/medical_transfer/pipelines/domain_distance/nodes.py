@@ -82,7 +82,7 @@ def measure_distances(
 
         caches = {"source": image_cache, "target": target_image_cache}
         seed = derive_seed(run.seed, "domain distance")
-        told, plane = compare(Comparison(domain_rows, caches, source, named, transferability, backbones, folders, seed))
+        told, plane = compare(Comparison(domain_rows, caches, source, named, backbones, folders, seed))
         plane.to_parquet(folder / "map.parquet", index=False)
         write_json(folder / "distances.json", told)
 

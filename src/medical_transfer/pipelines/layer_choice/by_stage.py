@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medical_transfer.config.backbones import Backbones
-from medical_transfer.config.folders import Folders
 from medical_transfer.config.layer_choice import LayerChoice
-from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.dataset import LabelledRows
 from medical_transfer.models.source import Source
 from medical_transfer.models.stage_features import stage_file, write_stage_features
 from medical_transfer.models.weights import Untrained
-from medical_transfer.pipelines.transferability.scoring import FEATURE_MODULES
+from medical_transfer.pipelines.transferability.scoring import FEATURE_MODULES, Shown, kept_features
 from medical_transfer.runtime.files import read_json
-from medical_transfer.runtime.stage import content_key, once, seconds_spent
+from medical_transfer.runtime.stage import seconds_spent
 from medical_transfer.transferability.choose import Candidate
 from medical_transfer.transferability.depth import (
     CAVEAT,
@@ -38,11 +35,8 @@ CONTROL_STREAM = "init/random"
 class Looking:
     """What all stages of one comparison share."""
 
-    rows: LabelledRows
-    cache: ImageCache
+    shown: Shown
     config: LayerChoice
-    backbones: Backbones
-    folders: Folders
     seed: int
 
 
@@ -70,7 +64,7 @@ def compare_stages(source: Source, looking: Looking) -> dict[str, Any]:
         "domain": source.domain,
         "architecture": source.architecture,
         "untrained_source": is_untrained,
-        "images": len(looking.rows),
+        "images": len(looking.shown.rows),
         "seconds": {
             "pretrained": round(seconds_spent(folder), 3),
             "untrained": None if beside is None else round(seconds_spent(beside), 3),
@@ -118,23 +112,8 @@ def _untrained(source: Source) -> Source:
 
 
 def _stage_features(source: Source, looking: Looking) -> Path:
-    key = content_key(
-        inputs={"cache": looking.cache.key, "source": source.identity, "images": list(looking.rows.image_ids)},
-        parameters=[],
-        modules=(*FEATURE_MODULES, "medical_transfer.models.stage_features"),
-    )
-
-    def compute(folder: Path) -> None:
-        write_stage_features(
-            source,
-            pixels_NSS3=looking.cache.pixels_NSS3,
-            slots_n=looking.rows.slots_N,
-            backbones=looking.backbones,
-            packages_folder=looking.folders.packages,
-            folder=folder,
-        )
-
-    return once(looking.folders.features, key, compute)
+    modules = (*FEATURE_MODULES, "medical_transfer.models.stage_features")
+    return kept_features(source, looking.shown, partial(write_stage_features, source), modules)
 
 
 def _scores(source: Source, folder: Path, looking: Looking) -> list[SourceScores]:
@@ -148,8 +127,8 @@ def _scores(source: Source, folder: Path, looking: Looking) -> list[SourceScores
 def _evidence(features_ND: np.ndarray, what: str, looking: Looking) -> Evidence:
     return Evidence(
         features_ND=in_units_of_spread(features_ND),
-        labels_N=looking.rows.labels_N,
-        groups_N=looking.rows.groups_N,
+        labels_N=looking.shown.rows.labels_N,
+        groups_N=looking.shown.rows.groups_N,
         folds=looking.config.folds,
         seed=looking.seed,
         source=what,

@@ -15,10 +15,10 @@ from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.model import Model
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.dataset import class_names, evenly_over_classes, labelled_rows
+from medical_transfer.data.dataset import class_names, labelled_rows, scored_rows
 from medical_transfer.models.layered_source import layered_source
 from medical_transfer.runtime.files import read_json, write_json
-from medical_transfer.runtime.seeds import derive_seed, generator
+from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
 from medical_transfer.types import Figure
@@ -48,6 +48,7 @@ def score_stages(
     Images, folds and seeds are those of the stage `transferability`: the last stage has the probe that is told there.
     """
     from medical_transfer.pipelines.layer_choice.by_stage import Looking, compare_stages, with_suggestion  # noqa: PLC0415
+    from medical_transfer.pipelines.transferability.scoring import Shown  # noqa: PLC0415
 
     source = layered_source(layer_choice.source, transferability.sources, backbones)
     key = content_key(
@@ -57,11 +58,9 @@ def score_stages(
     )
 
     def compute(folder: Path) -> None:
-        rows = labelled_rows(manifest, image_cache, "train")
-        drawn = rows.take(
-            evenly_over_classes(rows.labels_N, layer_choice.max_images, generator(run.seed, "scored images"))
-        )
-        looking = Looking(drawn, image_cache, layer_choice, backbones, folders, derive_seed(run.seed, "scores"))
+        rows = scored_rows(labelled_rows(manifest, image_cache, "train"), layer_choice.max_images, run.seed)
+        shown = Shown(rows, image_cache, backbones, folders)
+        looking = Looking(shown, layer_choice, derive_seed(run.seed, "scores"))
         write_json(folder / "stages.json", compare_stages(source, looking))
 
     scored = read_json(once(folders.scores, key, compute) / "stages.json")

@@ -14,12 +14,12 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.model import Model
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.dataset import LabelledRows, evenly_over_classes, labelled_rows
+from medical_transfer.data.dataset import labelled_rows, scored_rows
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.source import Source
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.provenance import PROJECT
-from medical_transfer.runtime.seeds import derive_seed, generator
+from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
 from medical_transfer.types import Figure
@@ -51,7 +51,12 @@ def score_sources(
     What may learn, which source is named and which score is trusted decide the choice alone: they are no part of the
     scores' key.
     """
-    from medical_transfer.pipelines.transferability.scoring import Scoring, compare_sources, with_choice  # noqa: PLC0415
+    from medical_transfer.pipelines.transferability.scoring import (  # noqa: PLC0415
+        Scoring,
+        Shown,
+        compare_sources,
+        with_choice,
+    )
     from medical_transfer.transferability.choose import check_choice  # noqa: PLC0415 - both bring scikit-learn
 
     all_frozen = model.freeze == "all"
@@ -63,8 +68,9 @@ def score_sources(
     key = _key(manifest, image_cache, sources, transferability, run)
 
     def compute(folder: Path) -> None:
-        rows = _at_most(labelled_rows(manifest, image_cache, "train"), transferability.max_images, run.seed)
-        scoring = Scoring(rows, image_cache, transferability, backbones, folders, derive_seed(run.seed, "scores"))
+        rows = scored_rows(labelled_rows(manifest, image_cache, "train"), transferability.max_images, run.seed)
+        shown = Shown(rows, image_cache, backbones, folders)
+        scoring = Scoring(shown, transferability, derive_seed(run.seed, "scores"))
         write_json(folder / "scores.json", compare_sources(scoring))
 
     scored = with_choice(read_json(once(folders.scores, key, compute) / "scores.json"), **choosing, basis=basis)
@@ -102,10 +108,6 @@ def _basis(transferability: Transferability, *, all_frozen: bool) -> Basis:
     named = transferability.agreement is None or transferability.chosen is not None
     found = None if named else read_agreement(PROJECT / str(transferability.agreement))
     return basis_of(found, asked=transferability.decide_by, all_frozen=all_frozen)
-
-
-def _at_most(rows: LabelledRows, limit: int, seed: int) -> LabelledRows:
-    return rows.take(evenly_over_classes(rows.labels_N, limit, generator(seed, "scored images")))
 
 
 def _warned(scored: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,14 +51,21 @@ FEATURE_MODULES = tuple(
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """What all sources of one ranking share."""
+class Shown:
+    """Images that sources are shown, whatever their labels, and where weights and features lie."""
 
     rows: LabelledRows
     cache: ImageCache
-    config: Transferability
     backbones: Backbones
     folders: Folders
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What all sources of one ranking share."""
+
+    shown: Shown
+    config: Transferability
     seed: int
 
 
@@ -73,34 +81,49 @@ class SourceFeatures(NamedTuple):
     """Of several sources side by side: D of each."""
 
 
-def source_features(source: Source, scoring: Scoring) -> SourceFeatures:
-    """Features and own probabilities of the training images under a source, computed once.
+def source_features(source: Source, shown: Shown) -> SourceFeatures:
+    """Features and own probabilities of images under a source, computed once.
 
     Several sources side by side take the features of each, and have no head of their own.
     """
     if len(source.parts) > 1:
-        return _side_by_side([source_features(part, scoring) for part in source.parts])
+        return _side_by_side([source_features(part, shown) for part in source.parts])
+
+    def write(**where: Any) -> None:
+        from medical_transfer.models.features import write_features  # noqa: PLC0415 - brings torch
+
+        write_features(source, **where)
+
+    folder = kept_features(source, shown, write, FEATURE_MODULES)
+    features_ND, probabilities_NK, why_none = read_seen(folder)
+    return SourceFeatures(features_ND, seconds_spent(folder), probabilities_NK, why_none)
+
+
+def kept_features(source: Source, shown: Shown, write: Callable[..., None], modules: tuple[str, ...]) -> Path:
+    """The folder that `write` fills with what a source makes of images, filled once.
+
+    Args:
+        source: what sees.
+        shown: what it sees.
+        write: takes `pixels_NSS3, slots_n, backbones, packages_folder, folder`.
+        modules: what shapes that.
+    """
     key = content_key(
-        inputs={"cache": scoring.cache.key, "source": source.identity, "images": list(scoring.rows.image_ids)},
+        inputs={"cache": shown.cache.key, "source": source.identity, "images": list(shown.rows.image_ids)},
         parameters=[],
-        modules=FEATURE_MODULES,
+        modules=modules,
     )
 
     def compute(folder: Path) -> None:
-        from medical_transfer.models.features import write_features  # noqa: PLC0415 - brings torch
-
-        write_features(
-            source,
-            pixels_NSS3=scoring.cache.pixels_NSS3,
-            slots_n=scoring.rows.slots_N,
-            backbones=scoring.backbones,
-            packages_folder=scoring.folders.packages,
+        write(
+            pixels_NSS3=shown.cache.pixels_NSS3,
+            slots_n=shown.rows.slots_N,
+            backbones=shown.backbones,
+            packages_folder=shown.folders.packages,
             folder=folder,
         )
 
-    folder = once(scoring.folders.features, key, compute)
-    features_ND, probabilities_NK, why_none = read_seen(folder)
-    return SourceFeatures(features_ND, seconds_spent(folder), probabilities_NK, why_none)
+    return once(shown.folders.features, key, compute)
 
 
 def _side_by_side(each: list[SourceFeatures]) -> SourceFeatures:
@@ -112,20 +135,24 @@ def _side_by_side(each: list[SourceFeatures]) -> SourceFeatures:
 
 def compare_sources(scoring: Scoring) -> dict[str, Any]:
     """Score and rank every source: all of `transferability.json` but the choice."""
-    sources = [find_source(name, scoring.backbones) for name in scoring.config.sources]
-    features = {source.name: source_features(source, scoring) for source in sources}
+    sources = [find_source(name, scoring.shown.backbones) for name in scoring.config.sources]
+    features = {source.name: source_features(source, scoring.shown) for source in sources}
     reference = features[CONTROL].features_ND if CONTROL in features else None
-    scores = {
-        source.name: score_source(_evidence(source, features[source.name], reference, scoring)) for source in sources
-    }
+    scores = dict[str, SourceScores]()
+
+    def score(source: Source) -> None:
+        scores[source.name] = score_source(_evidence(source, features[source.name], reference, scoring))
+
+    for source in sources:
+        score(source)
     for source in _best_side_by_side(sources, scores, scoring):
         sources.append(source)
-        features[source.name] = source_features(source, scoring)
-        scores[source.name] = score_source(_evidence(source, features[source.name], reference, scoring))
+        features[source.name] = source_features(source, scoring.shown)
+        score(source)
     return {
         "sources": [_row(source, features[source.name], scores[source.name]) for source in sources],
         "ranking": {k: list(v) for k, v in rankings({name: s.values for name, s in scores.items()}).items()},
-        "images": len(scoring.rows),
+        "images": len(scoring.shown.rows),
     }
 
 
@@ -160,8 +187,8 @@ def _evidence(
     return Evidence(
         features_ND=found.features_ND,  # type: ignore[arg-type]
         widths=found.widths,
-        labels_N=scoring.rows.labels_N,
-        groups_N=scoring.rows.groups_N,
+        labels_N=scoring.shown.rows.labels_N,
+        groups_N=scoring.shown.rows.groups_N,
         reference_features_NE=None if source.name == CONTROL else reference_NE,  # type: ignore[arg-type]
         source_probabilities_NK=found.probabilities_NK,  # type: ignore[arg-type]
         parameters=source.parameters,
@@ -179,7 +206,7 @@ def _best_side_by_side(sources: list[Source], scores: dict[str, SourceScores], s
     best = ranked[: scoring.config.fuse]
     if len(best) < 2 or set(best) in [{part.name for part in source.parts} for source in sources]:
         return []
-    return [find_source(JOIN.join(best), scoring.backbones)]
+    return [find_source(JOIN.join(best), scoring.shown.backbones)]
 
 
 def _untrained(source: Source) -> bool:
