@@ -7,6 +7,7 @@ Shapes: N source and M target images, C classes, H features that the last layer 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 
 from medical_transfer.config.adaptation import TARGET_SCORES as SCORES
+from medical_transfer.config.base import Block
 from medical_transfer.config.model import NOTHING_ADAPTS, Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.loaders import Batch
@@ -44,11 +46,13 @@ class Seen:
     labels_N: Tensor | None = None
 
 
-class Adaptation(FineTune):
+class Adaptation(FineTune, ABC):
     """Fine-tuning with a `domain_term` beside the loss of labelled rows; a method says what that is."""
 
     twice: ClassVar[bool] = False
     """Whether the term needs target rows under a second, augmented view."""
+    own: Block
+    """The method's own block of `training`."""
 
     def __init__(
         self,
@@ -61,12 +65,12 @@ class Adaptation(FineTune):
     ) -> None:
         """Raises UserError where nothing of the features can move."""
         super().__init__(classifier, model=model, training=training, class_weights_C=class_weights_C)
-        self.adaptation = training.adaptation
+        self.own, self.adaptation = getattr(training, training.kind), training.adaptation
         classifier.trunk.frozen_statistics = self.adaptation.batch_norm == "frozen"
         self.statistics = DomainStatistics(classifier) if self.adaptation.batch_norm == "per_domain" else None
-        self.adversary = self.opponent(training, seed)
+        self.adversary = self.opponent(seed)
 
-    def opponent(self, training: Training, seed: int) -> nn.Module | None:  # noqa: ARG002 - most have none
+    def opponent(self, seed: int) -> nn.Module | None:  # noqa: ARG002 - most have none
         """A network that learns beside the classifier and is not saved with it; None where there is none."""
         return None
 
@@ -74,6 +78,7 @@ class Adaptation(FineTune):
         """Learning rate of that network in a phase where the head has `network_rate`."""
         return network_rate
 
+    @abstractmethod
     def domain_term(self, source: Seen, target: Seen, again: Seen | None, progress: float) -> LossTerms:
         """What is added to the loss, from both domains.
 
@@ -83,7 +88,6 @@ class Adaptation(FineTune):
             again: the same target images under an augmented view, where `twice`.
             progress: share of the phase's steps that are done.
         """
-        raise NotImplementedError
 
     def phases(self) -> tuple[Phase, ...]:
         """The head alone on the source, where asked for; then both domains.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from medical_transfer.config.training import Training
+from medical_transfer.config import adaptation as config
 from medical_transfer.layers.domain_discriminator import DomainDiscriminator
 from medical_transfer.layers.gradient_reversal import reverse_gradient
 from medical_transfer.layers.multilinear_map import MultilinearMap
@@ -36,9 +36,10 @@ class Conditional(nn.Module):
 class Cdan(Adaptation):
     """Fine-tuning against a discriminator that sees features and predictions together."""
 
-    def opponent(self, training: Training, seed: int) -> nn.Module:
+    own: config.Cdan
+
+    def opponent(self, seed: int) -> nn.Module:
         """The discriminator with its map."""
-        self.own = training.cdan
         seed_of_map = derive_seed(seed, "map")
         joins = MultilinearMap(self.classifier.embedded_dim, self.classifier.classes, seed=seed_of_map)
         return Conditional(

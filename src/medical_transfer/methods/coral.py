@@ -6,9 +6,7 @@ layer sees, where the paper takes its output.
 
 from __future__ import annotations
 
-from torch import nn
-
-from medical_transfer.config.training import Training
+from medical_transfer.config import adaptation as config
 from medical_transfer.losses.coral import coral
 from medical_transfer.methods.adaptation import Adaptation, Seen
 from medical_transfer.methods.contract import LossTerms
@@ -17,10 +15,7 @@ from medical_transfer.methods.contract import LossTerms
 class Coral(Adaptation):
     """Fine-tuning with the distance of covariances beside it."""
 
-    def opponent(self, training: Training, seed: int) -> nn.Module | None:  # noqa: ARG002 - nothing to begin with
-        """None: the distance is computed, not learned."""
-        self.own = training.coral
-        return None
+    own: config.Coral
 
     def domain_term(self, source: Seen, target: Seen, again: Seen | None, progress: float) -> LossTerms:  # noqa: ARG002
         """Weight times |C_source - C_target|^2 / (4 H^2)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from medical_transfer.config.training import Training
+from medical_transfer.config import adaptation as config
 from medical_transfer.layers.domain_discriminator import DomainDiscriminator
 from medical_transfer.losses.domain_confusion import domain_confusion
 from medical_transfer.methods.adaptation import Adaptation, Seen, strength_at
@@ -19,9 +19,10 @@ from medical_transfer.methods.contract import LossTerms
 class Dann(Adaptation):
     """Fine-tuning against a discriminator that sees what the last layer sees."""
 
-    def opponent(self, training: Training, seed: int) -> nn.Module:
+    own: config.Dann
+
+    def opponent(self, seed: int) -> nn.Module:
         """The discriminator of domains."""
-        self.own = training.dann
         return DomainDiscriminator(
             self.classifier.embedded_dim, seed=seed, hidden=self.own.hidden, dropout=self.own.dropout
         )

@@ -6,9 +6,7 @@ one and the predictions; the unbiased statistic by default; no adversarial form.
 
 from __future__ import annotations
 
-from torch import nn
-
-from medical_transfer.config.training import Training
+from medical_transfer.config import adaptation as config
 from medical_transfer.losses.jmmd import jmmd2
 from medical_transfer.methods.adaptation import Adaptation, Seen
 from medical_transfer.methods.contract import LossTerms
@@ -17,10 +15,7 @@ from medical_transfer.methods.contract import LossTerms
 class Jmmd(Adaptation):
     """Fine-tuning with the squared joint discrepancy beside it."""
 
-    def opponent(self, training: Training, seed: int) -> nn.Module | None:  # noqa: ARG002 - nothing to begin with
-        """None: the discrepancy is computed, not learned."""
-        self.own = training.jmmd
-        return None
+    own: config.Jmmd
 
     def domain_term(self, source: Seen, target: Seen, again: Seen | None, progress: float) -> LossTerms:  # noqa: ARG002
         """Weight times squared joint MMD of features and class probabilities."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from medical_transfer.config.training import Training
+from medical_transfer.config import adaptation as config
 from medical_transfer.layers.gradient_reversal import reverse_gradient
 from medical_transfer.losses.classifier_discrepancy import classifier_discrepancy
 from medical_transfer.methods.adaptation import Adaptation, Seen, strength_at
@@ -21,9 +21,10 @@ from medical_transfer.models.heads import build_head
 class Mcd(Adaptation):
     """Fine-tuning of two heads, whose disagreement on the target the trunk lowers and they raise."""
 
-    def opponent(self, training: Training, seed: int) -> nn.Module:
+    own: config.Mcd
+
+    def opponent(self, seed: int) -> nn.Module:
         """The second head: another draw of the last layer, with the dropout before it."""
-        self.own = training.mcd
         dropout = next((module.p for module in self.classifier.halves[1] if isinstance(module, nn.Dropout)), 0.0)
         dim, classes = self.classifier.embedded_dim, self.classifier.classes
         return build_head("linear", feature_dim=dim, classes=classes, dropout=dropout, seed=seed)

@@ -7,9 +7,7 @@ default.
 
 from __future__ import annotations
 
-from torch import nn
-
-from medical_transfer.config.training import Training
+from medical_transfer.config import adaptation as config
 from medical_transfer.losses.mmd import linear_mmd2, mmd2
 from medical_transfer.methods.adaptation import Adaptation, Seen
 from medical_transfer.methods.contract import LossTerms
@@ -18,10 +16,7 @@ from medical_transfer.methods.contract import LossTerms
 class Mmd(Adaptation):
     """Fine-tuning with the squared discrepancy of features beside it."""
 
-    def opponent(self, training: Training, seed: int) -> nn.Module | None:  # noqa: ARG002 - nothing to begin with
-        """None: the discrepancy is computed, not learned."""
-        self.own = training.mmd
-        return None
+    own: config.Mmd
 
     def domain_term(self, source: Seen, target: Seen, again: Seen | None, progress: float) -> LossTerms:  # noqa: ARG002
         """Weight times squared MMD."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from medical_transfer.config.training import Training
+from medical_transfer.config import adaptation as config
 from medical_transfer.losses.pseudo_labels import (
     adamatch,
     aligned_probabilities,
@@ -26,12 +26,9 @@ from medical_transfer.methods.contract import LossTerms
 class SelfTraining(Adaptation):
     """Fine-tuning with the network's own confident answers beside the labels of the source."""
 
-    twice: ClassVar[bool] = True
+    own: config.SelfTraining
 
-    def opponent(self, training: Training, seed: int) -> nn.Module | None:  # noqa: ARG002 - nothing to begin with
-        """None: it learns from itself."""
-        self.own = training.self_training
-        return None
+    twice: ClassVar[bool] = True
 
     def domain_term(self, source: Seen, target: Seen, again: Seen | None, progress: float) -> LossTerms:  # noqa: ARG002
         """Weight times the loss of augmented views against answers to plain ones; which share of them counted."""
