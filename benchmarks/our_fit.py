@@ -30,15 +30,16 @@ from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.backbones import SOURCES
 from medical_transfer.models.building import build
 from medical_transfer.models.classifier import Classifier
+from medical_transfer.models.recipe import Recipe
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Untrained
 from medical_transfer.runtime.devices import DEFAULT, NumberFormat
 from medical_transfer.runtime.files import read_json
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.fit import fit
+from medical_transfer.training.learning_set import LearningSet, learning_set
 from medical_transfer.training.phase_rows import PhaseRows, prepare_rows
 from medical_transfer.training.produce import class_weights
-from medical_transfer.training.recipe import LearningSet, Recipe, learning_set
 
 ENDLESS = 1_000
 """More epochs than a benchmark waits for: it ends training by `Enough`."""

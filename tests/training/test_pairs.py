@@ -20,8 +20,8 @@ from medical_transfer.methods.finetune import FineTune
 from medical_transfer.runtime.files import read_json
 from medical_transfer.training import module as module_file
 from medical_transfer.training.fit import fit
+from medical_transfer.training.learning_set import LearningSet, UnlabelledSet, unlabelled_set
 from medical_transfer.training.phase_rows import prepare_rows
-from medical_transfer.training.recipe import LearningSet, UnlabelledSet, unlabelled_set
 from medical_transfer.types import UserError
 
 

@@ -9,8 +9,8 @@ import pytest
 import toy
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.data.dataset import LabelledRows
+from medical_transfer.training.learning_set import LearningSet
 from medical_transfer.training.phase_rows import prepare_rows
-from medical_transfer.training.recipe import LearningSet
 
 
 def labelled(slots, labels_N) -> LabelledRows:

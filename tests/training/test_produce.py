@@ -8,8 +8,8 @@ from sklearn.utils.class_weight import compute_class_weight
 
 import toy
 from medical_transfer.data.dataset import LabelledRows
+from medical_transfer.training.learning_set import LearningSet, check_classes, learning_set
 from medical_transfer.training.produce import class_weights, undo_class_weights
-from medical_transfer.training.recipe import LearningSet, check_classes, learning_set
 from medical_transfer.types import UserError
 
 

@@ -15,7 +15,8 @@ from medical_transfer.models.card import ModelCard, source_facts
 from medical_transfer.models.checkpoint import save_checkpoint
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.inference import predict_logits
-from medical_transfer.training.recipe import LearningSet, Recipe
+from medical_transfer.models.recipe import Recipe
+from medical_transfer.training.learning_set import LearningSet
 
 
 def save_calibrated(

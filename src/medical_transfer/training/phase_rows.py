@@ -15,10 +15,11 @@ from medical_transfer.methods.contract import Phase
 from medical_transfer.models.activation_map import worst
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.features import Views, write_views
+from medical_transfer.models.recipe import Recipe
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.training.data import PhaseData
-from medical_transfer.training.recipe import LearningSet, Recipe
+from medical_transfer.training.learning_set import LearningSet
 
 logger = logging.getLogger(__name__)
 

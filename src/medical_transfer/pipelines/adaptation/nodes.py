@@ -24,6 +24,7 @@ from medical_transfer.evaluation.evaluate import evaluate
 from medical_transfer.evaluation.label_free import choose
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.card import TrainedModel
+from medical_transfer.models.recipe import Recipe
 from medical_transfer.pipelines.adaptation.candidates import (
     ORACLE,
     SOURCE_ONLY,
@@ -33,7 +34,7 @@ from medical_transfer.pipelines.adaptation.candidates import (
     why_no_oracle,
 )
 from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
-from medical_transfer.pipelines.training.nodes import Asked, train_once
+from medical_transfer.pipelines.training.nodes import train_once
 from medical_transfer.runtime.files import read_json, without_nan, write_json
 from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
@@ -62,19 +63,18 @@ def train_candidates(  # noqa: PLR0913, PLR0917 - a node's inputs
 ) -> dict[str, Any]:
     """Train without adaptation, with each method, and, where its labels allow, on the second site itself."""
     root, source = folders.models / TASK, find_source(model_plan["source"], backbones)
-    asked = Asked(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
+    recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
     here, there = (manifest, image_cache), (target_manifest, target_image_cache)
 
-    def key_of(asked: Asked, kind: str, site: tuple[pd.DataFrame, ImageCache]) -> str:
-        one = replace(asked, training=training.model_copy(update={"kind": kind}))
+    def key_of(kind: str, site: tuple[pd.DataFrame, ImageCache], licensed: Images) -> str:
+        one = replace(recipe, images=licensed, training=training.model_copy(update={"kind": kind}))
         return train_once(one, site, there, root).folder.name
 
-    keys = {SOURCE_ONLY: key_of(asked, "finetune", here)}
-    keys |= {kind: key_of(asked, kind, here) for kind in medical_adaptation.methods}
+    keys = {SOURCE_ONLY: key_of("finetune", here, images)}
+    keys |= {kind: key_of(kind, here, images) for kind in medical_adaptation.methods}
     missing = why_no_oracle(target_manifest, class_names(manifest))
     if missing is None:
-        own = images.model_copy(update={"licence": target_images.licence})
-        keys[ORACLE] = key_of(replace(asked, images=own), "finetune", there)
+        keys[ORACLE] = key_of("finetune", there, images.model_copy(update={"licence": target_images.licence}))
     return {"keys": keys, "no_oracle": missing}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from medical_transfer.config.training import Training
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.card import TrainedModel
-from medical_transfer.models.source import Source
+from medical_transfer.models.recipe import Recipe
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
@@ -38,21 +37,6 @@ MODULES = [
         "pipelines.training.nodes",
     )
 ]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a `training.recipe.Recipe` holds, without the imports that only training needs."""
-
-    source: Source
-    images: Images
-    model: Model
-    training: Training
-    augmentation: Augmentation
-    evaluation: Evaluation
-    backbones: Backbones
-    folders: Folders
-    seed: int
 
 
 def facts_of_target(training: Training, manifest: pd.DataFrame, cache: ImageCache) -> dict[str, Any]:
@@ -79,14 +63,14 @@ def train(  # noqa: PLR0913, PLR0917 - a node's inputs
 ) -> TrainedModel:
     """Train, calibrate and save the model, or return the one that the same inputs gave before."""
     source = find_source(model_plan["source"], backbones)
-    asked = Asked(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
+    recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
     return train_once(
-        asked, (manifest, image_cache), (target_manifest, target_image_cache), folders.models / "finetuned"
+        recipe, (manifest, image_cache), (target_manifest, target_image_cache), folders.models / "finetuned"
     )
 
 
 def train_once(
-    asked: Asked, site: tuple[pd.DataFrame, ImageCache], target: tuple[pd.DataFrame, ImageCache], root: Path
+    recipe: Recipe, site: tuple[pd.DataFrame, ImageCache], target: tuple[pd.DataFrame, ImageCache], root: Path
 ) -> TrainedModel:
     """The model that is asked for, below `root`; of each site the manifest and the pixels.
 
@@ -96,23 +80,21 @@ def train_once(
     facts = {
         "cache": cache.key,
         "split": split_hash(manifest),
-        "source": asked.source.identity,
-        "threshold": [asked.evaluation.threshold, asked.evaluation.target],
-        "positive": asked.images.positive_class,
-        "licence": asked.images.licence,
-        "seed": asked.seed,
-        **facts_of_target(asked.training, *target),
+        "source": recipe.source.identity,
+        "threshold": [recipe.evaluation.threshold, recipe.evaluation.target],
+        "positive": recipe.images.positive_class,
+        "licence": recipe.images.licence,
+        "seed": recipe.seed,
+        **facts_of_target(recipe.training, *target),
     }
-    shaping = [asked.model, asked.training.as_read(), asked.augmentation]
+    shaping = [recipe.model, recipe.training.as_read(), recipe.augmentation]
     key = content_key(inputs=facts, parameters=shaping, modules=MODULES)
 
     def compute(folder: Path) -> None:
         from medical_transfer.training.produce import produce_model  # noqa: PLC0415 - brings torch and lightning
-        from medical_transfer.training.recipe import Recipe  # noqa: PLC0415
 
-        produce_model(
-            Recipe(**vars(asked)), manifest, cache, folder=folder, target=target if asked.training.adapts else None
-        )
+        beside = target if recipe.training.adapts else None
+        produce_model(recipe, manifest, cache, folder=folder, target=beside)
 
     return TrainedModel(once(root, key, compute))
 

@@ -1,4 +1,4 @@
-"""What a model is made from: the configuration that shapes it, and the rows that it learns from and is judged on."""
+"""What a model learns from and is judged on: rows of a site with its labels, and of a second one without."""
 
 from __future__ import annotations
 
@@ -7,13 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from medical_transfer.config.augmentation import Augmentation
-from medical_transfer.config.backbones import Backbones
-from medical_transfer.config.evaluation import Evaluation
-from medical_transfer.config.folders import Folders
-from medical_transfer.config.images import Images
-from medical_transfer.config.model import Model
-from medical_transfer.config.training import Training
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.data.dataset import (
     LabelledRows,
@@ -22,24 +15,8 @@ from medical_transfer.data.dataset import (
     labelled_rows,
     unlabelled_rows,
 )
-from medical_transfer.models.source import Source
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import UserError
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that shapes a model beside the images."""
-
-    source: Source
-    images: Images
-    model: Model
-    training: Training
-    augmentation: Augmentation
-    evaluation: Evaluation
-    backbones: Backbones
-    folders: Folders
-    seed: int
 
 
 @dataclass(frozen=True)
