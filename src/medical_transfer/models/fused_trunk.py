@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.source import Fused
-from medical_transfer.models.trunk import AnyTrunk
+from medical_transfer.models.trunk import AnyTrunk, WholeTrunk
 
 
 class Member(nn.Module):
@@ -31,7 +31,7 @@ class Member(nn.Module):
         return features
 
 
-class FusedTrunk(AnyTrunk):
+class FusedTrunk(WholeTrunk):
     """One stage, all of it frozen and in eval mode whatever `train()` says.
 
     It takes images as they are (its source's own preprocessing is the identity), since members expect different ones.
@@ -39,8 +39,6 @@ class FusedTrunk(AnyTrunk):
     that a fusion gives the same bits as its members do.
     """
 
-    learns: ClassVar[bool] = False
-    exportable: ClassVar[bool] = False
     nature: ClassVar[str] = "is several sources side by side"
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -67,24 +65,13 @@ class FusedTrunk(AnyTrunk):
         """D, the length of all members' feature vectors together."""
         return sum(self.feature_widths)
 
-    @property
-    def cuttable(self) -> bool:
-        """One stage has no place to cut it."""
-        return True
-
-    def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:  # noqa: ARG002 - there is one stage
-        """None that could learn."""
-        return {}
-
     def stage_size(self, index: int) -> int:  # noqa: ARG002 - there is one stage
         """Number of weights of all members."""
         return sum(trunk.stage_size(stage) for trunk in self.trunks for stage in range(len(trunk.stage_names)))
 
-    def run_stages(self, activation: Tensor, first: int, last: int) -> Tensor:
-        """Features (N, D) of images, member after member; an empty stretch gives back what it got."""
-        if first == last:
-            return activation
-        return torch.cat([member(activation) for member in self.members], dim=1)
+    def see(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images, member after member."""
+        return torch.cat([member(images) for member in self.members], dim=1)
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature
         """Set the mode of the trunk itself; its members stay in eval mode."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 from onnxruntime import InferenceSession
-from torch import Tensor, nn
+from torch import Tensor
 
 from medical_transfer.models.graph_facts import (
     GraphFacts,
@@ -20,7 +20,7 @@ from medical_transfer.models.graph_facts import (
     weights_in,
 )
 from medical_transfer.models.onnx_source import graph_session
-from medical_transfer.models.trunk import AnyTrunk
+from medical_transfer.models.trunk import WholeTrunk
 from medical_transfer.models.weights import Graph, checked
 from medical_transfer.runtime.cores import cores
 
@@ -40,7 +40,7 @@ def as_tensor(content: bytes) -> Tensor:
     return torch.frombuffer(bytearray(content or b"\0"), dtype=torch.uint8)
 
 
-class GraphTrunk(AnyTrunk):
+class GraphTrunk(WholeTrunk):
     """One stage without parameters, run by ONNX Runtime on the CPU wherever the images lie; no gradient passes.
 
     A graph that fixes N is run in pieces of N. The session is opened when it is first needed and never copied or
@@ -56,8 +56,6 @@ class GraphTrunk(AnyTrunk):
         UserError: where the bytes are no graph that takes images (N, 3, S, S) and gives features (N, D).
     """
 
-    learns: ClassVar[bool] = False
-    exportable: ClassVar[bool] = False
     nature: ClassVar[str] = "exists only as a graph"
     graph: Tensor
 
@@ -79,30 +77,19 @@ class GraphTrunk(AnyTrunk):
         """D, the length of a feature vector."""
         return self._facts.feature_dim
 
-    @property
-    def cuttable(self) -> bool:
-        """One stage has no place to cut it."""
-        return True
-
-    def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:  # noqa: ARG002 - there is one stage
-        """None: a graph does not learn."""
-        return {}
-
     def stage_size(self, index: int) -> int:  # noqa: ARG002 - there is one stage
         """Number of weights in the graph."""
         return weights_in(self._content())
 
-    def run_stages(self, activation: Tensor, first: int, last: int) -> Tensor:
-        """Features (N, D) of images, on the device of the images; an empty stretch gives back what it got.
+    def see(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images, on the device of the images.
 
         Raises:
             UserError: where the graph does not take images of this size.
         """
-        if first == last:
-            return activation
-        images = activation.detach().float().cpu().numpy()
-        features_ND = features_of(self._opened(), images, self._facts, origin=self.origin)
-        return torch.from_numpy(features_ND).to(activation.device)
+        pixels = images.detach().float().cpu().numpy()
+        features_ND = features_of(self._opened(), pixels, self._facts, origin=self.origin)
+        return torch.from_numpy(features_ND).to(images.device)
 
     def _content(self) -> bytes:
         return self.graph.cpu().numpy().tobytes()

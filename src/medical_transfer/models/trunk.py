@@ -108,3 +108,27 @@ class AnyTrunk(nn.Module, ABC):
                 f"{self.architecture} runs only as a whole and cannot be cut before stage {cut}: "
                 f"freeze nothing of it or all of it where activations are cached, or choose another source."
             )
+
+
+class WholeTrunk(AnyTrunk):
+    """One stage that learns nothing: images go in and features come out, with no place to cut between them."""
+
+    learns: ClassVar[bool] = False
+    exportable: ClassVar[bool] = False
+
+    @property
+    def cuttable(self) -> bool:
+        """One stage has no place to cut it."""
+        return True
+
+    def stage_parameters(self, index: int) -> dict[str, nn.Parameter]:  # noqa: ARG002 - there is one stage
+        """None that could learn."""
+        return {}
+
+    def run_stages(self, activation: Tensor, first: int, last: int) -> Tensor:
+        """What `see` gives; an empty stretch gives back what it got."""
+        return activation if first == last else self.see(activation)
+
+    @abstractmethod
+    def see(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images (N, 3, S, S)."""
