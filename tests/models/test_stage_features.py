@@ -179,6 +179,7 @@ def test_the_first_pretrained_source_with_layers_is_taken(graph):
     ("named", "competing", "sentence"),
     [
         ("tiny", ["random"], r"Source tiny exists only as an ONNX graph, which has one stage and no layers to choose"),
+        ("resnet18+resnet50", [], r"Source resnet18\+resnet50 is several sources side by side, which has one stage"),
         (None, ["tiny"], r"All of transferability.sources \(tiny\) exist only as ONNX graphs"),
         ("timm/vit_tiny_patch16_224", [], r"vit_tiny_patch16_224\) runs only as a whole: there is no activation"),
         ("lite9", [], "Unknown source 'lite9'"),

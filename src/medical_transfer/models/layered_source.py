@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.models.backbones import find_source
-from medical_transfer.models.source import Source
+from medical_transfer.models.source import Fused, Source
 from medical_transfer.models.weights import Untrained
 from medical_transfer.types import UserError
 
@@ -45,8 +45,10 @@ def _first(competing: Sequence[str], backbones: Backbones) -> Source:
 
 def _check_layers(source: Source) -> None:
     if not source.trainable:
+        fused = isinstance(source.weights, Fused)
+        nature = "is several sources side by side" if fused else "exists only as an ONNX graph"
         raise UserError(
-            f"Source {source.name} exists only as an ONNX graph, which has one stage and no layers to choose between: "
+            f"Source {source.name} {nature}, which has one stage and no layers to choose between: "
             "name a source of layers in layer_choice.source."
         )
     from medical_transfer.models.stage_plan import plan_stages  # noqa: PLC0415 - torch
