@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from medical_transfer.models.architectures import timm_facts, unknown_network
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.source import Source
@@ -20,21 +18,13 @@ def library_source(name: str) -> Source:
         UserError: where the library has no such network or no such weights.
     """
     if name.startswith(UNTRAINED):
-        return _untrained(library_source(name.removeprefix(UNTRAINED)))
+        trained = library_source(name.removeprefix(UNTRAINED))
+        stream = (
+            f"init/{UNTRAINED}{trained.architecture}"  # its own, so it is the same wherever and whenever it is built
+        )
+        return trained.untrained(UNTRAINED + trained.name, Untrained(stream))
     library, _, network = name.partition("/")
     return torchvision_source(network) if library == "torchvision" else timm_source(network)
-
-
-def _untrained(trained: Source) -> Source:
-    """Its network as initialised by a stream of its own, so the same wherever and whenever it is built."""
-    return replace(
-        trained,
-        name=UNTRAINED + trained.name,
-        domain="none (untrained control)",
-        weights=Untrained(f"init/{UNTRAINED}{trained.architecture}"),
-        licence="none",
-        source_accuracy=None,
-    )
 
 
 def torchvision_source(name: str) -> Source:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 from medical_transfer.config.backbones import JOIN
 from medical_transfer.models.preprocessing import Preprocessing
-from medical_transfer.models.weights import Graph, Weights, fingerprint
+from medical_transfer.models.weights import Graph, Untrained, Weights, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class Source:
     classes: int = 1000
     source_accuracy: float | None = None
     parameters: int | None = None
+
+    def untrained(self, name: str, weights: Untrained) -> Source:
+        """The same architecture with random weights: the control that shows what pretraining gives."""
+        domain = "none (untrained control)"
+        return replace(self, name=name, domain=domain, weights=weights, licence="none", source_accuracy=None)
 
     @property
     def trainable(self) -> bool:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from medical_transfer.config.adaptation import TARGET_SCORES
 from medical_transfer.reporting.adaptation_figure import NAMES
 from medical_transfer.reporting.embedding import embed_pictures
-from medical_transfer.reporting.units import missing, writable
+from medical_transfer.reporting.pages import environment_of_pages
+from medical_transfer.reporting.units import decimal_text, missing, writable
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,6 @@ class Compared:
 
 def render_adaptation(compared: Compared, figure: bytes) -> str:
     """The page as HTML text."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("medical_transfer.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pictures = embed_pictures({"methods": figure})
     words = {
         "sentences": sentences(compared),
@@ -54,7 +47,7 @@ def render_adaptation(compared: Compared, figure: bytes) -> str:
         "seed": compared.seed,
         "images": compared.choice["images"],
     }
-    return writable(environment.get_template("adapted_report.html.jinja").render(**words))
+    return writable(environment_of_pages().get_template("adapted_report.html.jinja").render(**words))
 
 
 def sentences(compared: Compared) -> list[str]:
@@ -103,18 +96,14 @@ def unlabelled_table(compared: Compared) -> pd.DataFrame:
     choice, rows = compared.choice, []
     for name, scores in choice["scores"].items():
         called = ", ".join(f"{label} {share:.0%}" for label, share in choice["called"][name].items())
-        told = {_score_name(score).capitalize(): _number(value) for score, value in scores.items()}
-        told["Sites told apart (0 to 2)"] = _number(compared.invariance[name])
+        told = {_score_name(score).capitalize(): decimal_text(value) for score, value in scores.items()}
+        told["Sites told apart (0 to 2)"] = decimal_text(compared.invariance[name])
         rows.append({"Method": NAMES.get(name, name), **told, "Calls": called})
     return pd.DataFrame(rows)
 
 
 def _score_name(short: str) -> str:
     return TARGET_SCORES[short].replace("_", " ")
-
-
-def _number(value: Any) -> str:
-    return "not defined" if missing(value) else f"{value:.3f}"
 
 
 def _interval(row: Mapping[str, Any]) -> str:

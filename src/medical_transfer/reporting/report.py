@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-import jinja2
-
 from medical_transfer.reporting.embedding import embed_pictures
 from medical_transfer.reporting.measured import Measured
+from medical_transfer.reporting.pages import environment_of_pages
 from medical_transfer.reporting.summary import cautions, headline_cards, summary_sentences
 from medical_transfer.reporting.tables import (
     agreement_table,
@@ -95,13 +94,7 @@ class ReportContent:
 
 def render_report(content: ReportContent) -> str:
     """The page as HTML text, below 3 MB."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("medical_transfer.reporting", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of_pages()
     environment.filters["decimal"] = decimal_text
     return writable(environment.get_template("report.html.jinja").render(**_words(content)))
 

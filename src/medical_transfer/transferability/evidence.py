@@ -58,7 +58,7 @@ class Evidence:
     """Name used in messages."""
 
     def __post_init__(self) -> None:
-        features_ND = _matrix(self.features_ND, f"features of {self.source}")
+        features_ND = matrix_of(self.features_ND, f"features of {self.source}")
         self._set("features_ND", features_ND)
         if self.widths and sum(self.widths) != features_ND.shape[1]:
             raise UserError(
@@ -69,7 +69,7 @@ class Evidence:
         self._set("groups_N", _codes(self.groups_N, "groups", len(features_ND)))
         self._check_classes()
         if self.reference_features_NE is not None:
-            reference_NE = _matrix(self.reference_features_NE, "reference features")
+            reference_NE = matrix_of(self.reference_features_NE, "reference features")
             self._set("reference_features_NE", reference_NE)
             if len(reference_NE) != len(features_ND):
                 raise UserError(
@@ -77,7 +77,7 @@ class Evidence:
                     "a paired score needs the same images in the same order; compute both on one list of images."
                 )
         if self.source_features_MD is not None:
-            source_MD = _matrix(self.source_features_MD, f"source-domain features of {self.source}")
+            source_MD = matrix_of(self.source_features_MD, f"source-domain features of {self.source}")
             self._set("source_features_MD", source_MD)
             if source_MD.shape[1] != features_ND.shape[1]:
                 raise UserError(
@@ -93,7 +93,7 @@ class Evidence:
         return int(self.labels_N.max()) + 1
 
     def _probabilities(self, values: Any) -> Floats:
-        probabilities_NK = _matrix(values, f"source probabilities of {self.source}")
+        probabilities_NK = matrix_of(values, f"source probabilities of {self.source}")
         if len(probabilities_NK) != len(self.features_ND):
             raise UserError(
                 f"There are {len(probabilities_NK)} rows of source probabilities for {len(self.features_ND)} images: "
@@ -123,7 +123,12 @@ class Evidence:
             )
 
 
-def _matrix(values: Any, what: str) -> Floats:
+def matrix_of(values: Any, what: str, *, maker: str = "source") -> Floats:
+    """Numbers as a matrix (N, D) in double precision; `what` they are, and what made them, as an error calls it.
+
+    Raises:
+        UserError: they are no matrix, or not all finite.
+    """
     matrix = np.ascontiguousarray(np.asarray(values, dtype=np.float64))
     if matrix.ndim != 2 or matrix.size == 0:
         raise UserError(f"The {what} have shape {matrix.shape}: expected a matrix with one row per image.")
@@ -131,7 +136,7 @@ def _matrix(values: Any, what: str) -> Floats:
     if bad_rows:
         raise UserError(
             f"The {what} hold NaN or infinity in {bad_rows} of {len(matrix)} rows: expected finite numbers; "
-            "check the weights and the preprocessing of this source."
+            f"check the weights and the preprocessing of this {maker}."
         )
     return matrix
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from medical_transfer.transferability.depth import (
 from medical_transfer.transferability.evidence import Evidence
 from medical_transfer.transferability.rank import SourceScores, score_source
 
-CONTROL_STREAM = "init/random"
+CONTROL_WEIGHTS = Untrained("init/random")
 """The random weights are those of the source `random` where the architecture is the same."""
 
 
@@ -43,7 +43,11 @@ class Looking:
 def compare_stages(source: Source, looking: Looking) -> dict[str, Any]:
     """Score every stage: all of `layer_choice.json` but the suggestion."""
     is_untrained = isinstance(source.weights, Untrained)
-    control = None if is_untrained or not looking.config.untrained else _untrained(source)
+    control = (
+        None
+        if is_untrained or not looking.config.untrained
+        else source.untrained(f"{source.name} with random weights", CONTROL_WEIGHTS)
+    )
     folder = _stage_features(source, looking)
     facts, scores = read_json(folder / "stages.json"), _scores(source, folder, looking)
     beside = None if control is None else _stage_features(control, looking)
@@ -103,12 +107,6 @@ def with_suggestion(scored: dict[str, Any], *, head_parameters: int) -> dict[str
         "text": " ".join([*sentences, CAVEAT]),
     }
     return {**scored, "suggestion": suggestion}
-
-
-def _untrained(source: Source) -> Source:
-    """The same architecture, preprocessing included, with random weights."""
-    name, weights = f"{source.name} with random weights", Untrained(CONTROL_STREAM)
-    return replace(source, name=name, domain="none", weights=weights, licence="none", source_accuracy=None)
 
 
 def _stage_features(source: Source, looking: Looking) -> Path:

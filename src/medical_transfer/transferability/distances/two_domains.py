@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medical_transfer.transferability.evidence import Floats, Integers, Undefined
+from medical_transfer.transferability.evidence import Floats, Integers, Undefined, matrix_of
 from medical_transfer.types import UserError
 
 FEWEST_GROUPS = 5
@@ -42,7 +42,7 @@ class TwoDomains:
             ("source_ND", "source_groups_N", "source"),
             ("target_MD", "target_groups_M", "target"),
         ):
-            features = _matrix(getattr(self, rows), name)
+            features = matrix_of(getattr(self, rows), f"{name} features", maker="model")
             object.__setattr__(self, rows, features)
             object.__setattr__(self, codes, _codes(getattr(self, codes), name, len(features)))
         if self.source_ND.shape[1] != self.target_MD.shape[1]:
@@ -76,19 +76,6 @@ class TwoDomains:
             raise Undefined("all images of both domains have the same features")
         centred_PD: Floats = pooled_PD - pooled_PD.mean(axis=0)
         return centred_PD
-
-
-def _matrix(values: Any, name: str) -> Floats:
-    matrix = np.ascontiguousarray(np.asarray(values, dtype=np.float64))
-    if matrix.ndim != 2 or matrix.size == 0:
-        raise UserError(f"The {name} features have shape {matrix.shape}: expected a matrix with one row per image.")
-    bad_rows = int((~np.isfinite(matrix)).any(axis=1).sum())
-    if bad_rows:
-        raise UserError(
-            f"The {name} features hold NaN or infinity in {bad_rows} of {len(matrix)} rows: expected finite numbers; "
-            "check the weights and the preprocessing of this model."
-        )
-    return matrix
 
 
 def _codes(values: Any, name: str, images: int) -> Integers:
