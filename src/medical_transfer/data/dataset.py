@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.manifest import usable_rows
+from medical_transfer.data.manifest import readable, usable_rows
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import Split, UserError
 
@@ -46,7 +46,7 @@ def labelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> La
     Raises:
         UserError: where the split has no usable row.
     """
-    mine = manifest[(manifest["split"] == split) & (manifest["status"] == "ok") & manifest["label"].notna()]
+    mine = readable(manifest, split).dropna(subset="label")
     if mine.empty:
         raise UserError(f"The manifest has no usable image in split '{split}': check split.* and the audit's reasons.")
     names = class_names(manifest)
@@ -59,7 +59,7 @@ def unlabelled_rows(manifest: pd.DataFrame, cache: ImageCache, split: Split) -> 
 
     Here its labels are dropped: nothing that is made from these rows can know them. Rows without one are among them.
     """
-    return without_labels(manifest[(manifest["split"] == split) & (manifest["status"] == "ok")], cache)
+    return without_labels(readable(manifest, split), cache)
 
 
 def without_labels(rows: pd.DataFrame, cache: ImageCache) -> LabelledRows:

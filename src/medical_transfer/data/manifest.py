@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medical_transfer.config.images import Images
 from medical_transfer.data.tables import text
 from medical_transfer.runtime.seeds import generator
-from medical_transfer.types import FOUND_COLUMNS, UserError
+from medical_transfer.types import FOUND_COLUMNS, Split, UserError
 
 NO_LABEL = "no label"
 DUPLICATE = "duplicate path"
@@ -118,6 +118,11 @@ def usable_rows(audit: pd.DataFrame) -> NDArray[np.bool_]:
     """Rows (N,) that were read and are not left out, labelled or not."""
     rows_N: NDArray[np.bool_] = ((audit["status"] == "ok") & ~audit["split"].isin(["excluded"])).to_numpy(dtype=bool)
     return rows_N
+
+
+def readable(manifest: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """Rows of one split that were read, labelled or not."""
+    return manifest[(manifest["split"] == split) & (manifest["status"] == "ok")]
 
 
 def reasons_of(audit: pd.DataFrame) -> str:

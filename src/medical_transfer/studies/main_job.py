@@ -13,6 +13,7 @@ from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.images import Images
 from medical_transfer.config.training import Training
 from medical_transfer.data.dataset import class_names
+from medical_transfer.data.manifest import readable
 from medical_transfer.models.backbones import find_source
 from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
 from medical_transfer.pipelines.training.nodes import MODULES as TRAINING_MODULES
@@ -76,8 +77,7 @@ def facts_of(handed: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[s
 
 def training_images(manifest: pd.DataFrame) -> dict[str, int]:
     """Usable training images of each class."""
-    mine = manifest[(manifest["split"] == "train") & (manifest["status"] == "ok")]
-    counts = mine["label"].value_counts()
+    counts = readable(manifest, "train")["label"].value_counts()
     return {name: int(counts.get(name, 0)) for name in class_names(manifest)}
 
 

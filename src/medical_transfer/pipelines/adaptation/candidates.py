@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medical_transfer.data.dataset import class_names
-from medical_transfer.data.manifest import usable_rows
+from medical_transfer.data.manifest import readable, usable_rows
 from medical_transfer.evaluation.label_free import SOURCE_ONLY
 from medical_transfer.models.card import TrainedModel
 
@@ -39,7 +39,7 @@ def why_no_oracle(target_manifest: pd.DataFrame, classes: tuple[str, ...]) -> st
 
 def prior_of(manifest: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     """Share of each class among the training images."""
-    labels = manifest.loc[(manifest["split"] == "train") & (manifest["status"] == "ok"), "label"]
+    labels = readable(manifest, "train")["label"]
     counts_C = np.array([(labels == name).sum() for name in classes], dtype=np.float64)
     return np.asarray(counts_C / counts_C.sum())
 

@@ -19,7 +19,8 @@ from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.cache import ImageCache
-from medical_transfer.data.dataset import class_names
+from medical_transfer.data.dataset import LabelledRows, class_names, without_labels
+from medical_transfer.data.manifest import readable
 from medical_transfer.evaluation.evaluate import evaluate
 from medical_transfer.evaluation.label_free import choose
 from medical_transfer.models.backbones import find_source
@@ -132,34 +133,38 @@ def measure_invariance(
     medical_adaptation: MedicalAdaptation,
 ) -> dict[str, float]:
     """How well a fresh classifier tells the sites apart by each model's features of validation images (0 to 2)."""
-    at_most, rows = medical_adaptation.invariance_images, {}
-    for name, frame in (("source", manifest), ("target", target_manifest)):
-        val = frame[(frame["split"] == "val") & (frame["status"] == "ok")]
-        rng = generator(run.seed, f"invariance/{name}")
-        rows[name] = val.iloc[np.sort(rng.permutation(len(val))[:at_most])]
-    sites = {"source": image_cache, "target": target_image_cache}
-    facts = {name: [sites[name].key, list(rows[name]["image_id"]), list(rows[name]["group_id"])] for name in sites}
-
-    def distance(model: TrainedModel) -> float:
-        key = content_key(inputs={"model": model.card.sha256, **facts}, parameters=[], modules=INVARIANCE_MODULES)
-
-        def compute(folder: Path) -> None:
-            from medical_transfer.evaluation.embedded import embed_images  # noqa: PLC0415 - brings torch
-            from medical_transfer.metrics.invariance import proxy_a_distance  # noqa: PLC0415
-
-            here, there = (
-                embed_images(model, sites[name], sites[name].slots(rows[name]["image_id"])) for name in sites
-            )
-            groups = [pd.factorize(rows[name]["group_id"])[0] for name in sites]
-            found = proxy_a_distance(
-                here, there, generator(run.seed, "invariance"), source_groups_N=groups[0], target_groups_M=groups[1]
-            )
-            write_json(folder / "invariance.json", found)
-
-        return float(read_json(once(folders.predictions / "invariance", key, compute) / "invariance.json"))
-
+    at_most, caches = medical_adaptation.invariance_images, {"source": image_cache, "target": target_image_cache}
+    shown = {
+        name: _drawn(frame, caches[name], at_most, generator(run.seed, f"invariance/{name}"))
+        for name, frame in (("source", manifest), ("target", target_manifest))
+    }
     models = models_of(adaptation_candidates["keys"], folders.models)
-    return {name: distance(model) for name, model in models.items()}
+    return {name: _distance(model, shown, caches, folders, run) for name, model in models.items()}
+
+
+def _drawn(manifest: pd.DataFrame, cache: ImageCache, at_most: int, rng: np.random.Generator) -> LabelledRows:
+    """Validation images of a site, whatever their labels."""
+    val = readable(manifest, "val")
+    return without_labels(val.iloc[np.sort(rng.permutation(len(val))[:at_most])], cache)
+
+
+def _distance(
+    model: TrainedModel, shown: dict[str, LabelledRows], caches: dict[str, ImageCache], folders: Folders, run: Run
+) -> float:
+    facts = {name: [caches[name].key, list(rows.image_ids), rows.groups_N.tolist()] for name, rows in shown.items()}
+    key = content_key(inputs={"model": model.card.sha256, **facts}, parameters=[], modules=INVARIANCE_MODULES)
+
+    def compute(folder: Path) -> None:
+        from medical_transfer.evaluation.embedded import embed_images  # noqa: PLC0415 - brings torch
+        from medical_transfer.metrics.invariance import proxy_a_distance  # noqa: PLC0415
+
+        here, there = (embed_images(model, caches[name], rows.slots_N) for name, rows in shown.items())
+        groups = [rows.groups_N for rows in shown.values()]
+        rng = generator(run.seed, "invariance")
+        found = proxy_a_distance(here, there, rng, source_groups_N=groups[0], target_groups_M=groups[1])
+        write_json(folder / "invariance.json", found)
+
+    return float(read_json(once(folders.predictions / "invariance", key, compute) / "invariance.json"))
 
 
 def measure(
