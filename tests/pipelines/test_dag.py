@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import graphlib
 import os
 import pickle
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.validation.type_extractor import TypeExtractor
 
@@ -53,6 +55,28 @@ def test_the_graph_is_the_one_that_was_agreed_on(name: str, main_job: Pipeline) 
         f"The graph of {name} is not the one in {snapshot.name}. If that is meant: "
         f"RENEW_SNAPSHOTS=1 python -m pytest {Path(__file__).relative_to(PROJECT)}, and commit the file."
     )
+
+
+def test_layers_do_not_run_in_a_circle(main_job: Pipeline) -> None:
+    """Where they do, kedro-viz shows no layer at all."""
+    with KedroSession.create(PROJECT, env="test") as session:
+        catalog = DataCatalog.from_config(session.load_context().config_loader["catalog"])
+    for name, pipeline in pipelines.items():
+        before: dict[str, set[str]] = {}
+        for node in pipeline.nodes:
+            ends = [{layer_of(catalog, each) for each in part} - {None} for part in (node.inputs, node.outputs)]
+            for made in ends[1]:
+                before.setdefault(str(made), set()).update(str(read) for read in ends[0] if read != made)
+        try:
+            graphlib.TopologicalSorter(before).prepare()
+        except graphlib.CycleError as error:
+            pytest.fail(f"{name}: {' -> '.join(error.args[1])}")
+
+
+def layer_of(catalog: DataCatalog, dataset: str) -> str | None:
+    """The layer that the catalog gives a dataset."""
+    metadata = None if dataset.startswith("param") else getattr(catalog.get(dataset), "metadata", None)
+    return (metadata or {}).get("kedro-viz", {}).get("layer")
 
 
 def test_the_main_job_needs_nothing_but_parameters(main_job: Pipeline) -> None:
