@@ -15,7 +15,9 @@ from sklearn.metrics import roc_auc_score
 
 import toy
 from medical_transfer.config.adaptation import ADAPTING
-from medical_transfer.losses.mmd import mmd2
+from medical_transfer.losses.coral import coral
+from medical_transfer.losses.jmmd import jmmd2
+from medical_transfer.losses.mmd import linear_mmd2, mmd2
 from medical_transfer.methods import METHODS
 from medical_transfer.methods.adaptation import SCORES, Seen, dev_of, strength_at
 from medical_transfer.methods.contract import LossTerms, Outputs
@@ -203,6 +205,33 @@ def test_mmd_brings_the_features_of_both_domains_together(tmp_path):
 
 
 # --- the choice of an epoch -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "loss"),
+    [
+        ("mmd", {}, mmd2),
+        ("mmd", {"biased": True}, partial(mmd2, biased=True)),
+        ("mmd", {"kernel": "linear"}, linear_mmd2),
+        ("mmd", {"kernel": "linear", "biased": True}, partial(linear_mmd2, biased=True)),
+        ("coral", {}, coral),
+    ],
+)
+def test_a_discrepancy_is_that_of_its_own_block_times_its_weight(kind, own, loss):
+    method, batch = started(kind, own={"weight": 3.0, **own})
+    source, target, _ = method._see(batch)
+    term = method.domain_term(source, target, None, 0.5)
+    expected = loss(source.features, target.features)
+    torch.testing.assert_close(term.parts[kind], expected)
+    torch.testing.assert_close(term.total, 3 * expected)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_jmmd_is_that_of_features_and_probabilities_together(biased):
+    method, batch = started("jmmd", own={"weight": 2.0, "biased": biased})
+    source, target, _ = method._see(batch)
+    layers = [(each.features, each.logits.softmax(dim=1)) for each in (source, target)]
+    torch.testing.assert_close(method.domain_term(source, target, None, 0.5).total, 2 * jmmd2(*layers, biased=biased))
 
 
 @pytest.fixture
