@@ -15,7 +15,9 @@ from sklearn.metrics import roc_auc_score
 
 import toy
 from medical_transfer.config.adaptation import ADAPTING
+from medical_transfer.losses.cdan import conditional_domain_confusion, entropy_weights
 from medical_transfer.losses.coral import coral
+from medical_transfer.losses.domain_confusion import domain_confusion
 from medical_transfer.losses.jmmd import jmmd2
 from medical_transfer.losses.mmd import linear_mmd2, mmd2
 from medical_transfer.methods import METHODS
@@ -224,6 +226,19 @@ def test_a_discrepancy_is_that_of_its_own_block_times_its_weight(kind, own, loss
     expected = loss(source.features, target.features)
     torch.testing.assert_close(term.parts[kind], expected)
     torch.testing.assert_close(term.total, 3 * expected)
+
+
+@pytest.mark.parametrize("entropy", [False, True])
+def test_cdan_weighs_images_by_their_certainty_where_it_is_asked_to(entropy):
+    method, batch = started("cdan", own={"entropy": entropy, "schedule": "constant"})
+    method.adversary.eval()
+    source, target, _ = method._see(batch)
+    domains = [method.adversary(each, 1.0) for each in (source, target)]
+    weights = [entropy_weights(each.logits) for each in (source, target)]
+    weighted = conditional_domain_confusion(*domains, source_weights_N=weights[0], target_weights_M=weights[1])
+    plain = domain_confusion(*domains)
+    assert not torch.allclose(weighted, plain)
+    torch.testing.assert_close(method.domain_term(source, target, None, 0.5).total, weighted if entropy else plain)
 
 
 @pytest.mark.parametrize("biased", [False, True])
