@@ -20,6 +20,13 @@ from medical_transfer.losses.coral import coral
 from medical_transfer.losses.domain_confusion import domain_confusion
 from medical_transfer.losses.jmmd import jmmd2
 from medical_transfer.losses.mmd import linear_mmd2, mmd2
+from medical_transfer.losses.pseudo_labels import (
+    adamatch,
+    aligned_probabilities,
+    confident,
+    fixmatch,
+    relative_threshold,
+)
 from medical_transfer.methods import METHODS
 from medical_transfer.methods.adaptation import SCORES, Seen, dev_of, strength_at
 from medical_transfer.methods.contract import LossTerms, Outputs
@@ -239,6 +246,22 @@ def test_cdan_weighs_images_by_their_certainty_where_it_is_asked_to(entropy):
     plain = domain_confusion(*domains)
     assert not torch.allclose(weighted, plain)
     torch.testing.assert_close(method.domain_term(source, target, None, 0.5).total, weighted if entropy else plain)
+
+
+def test_self_training_counts_images_by_the_rule_that_is_asked_for():
+    own = {"threshold": 0.6, "share": 0.5}
+    method, batch = started("self_training", own={"rule": "fixmatch", **own})
+    source, target, again = method._see(batch)
+    weak_MC, source_NC = (each.logits.softmax(dim=1) for each in (target, source))
+    fixed = method.domain_term(source, target, again, 0.5).parts
+    torch.testing.assert_close(fixed["pseudo"], fixmatch(target.logits, again.logits, threshold=0.6))
+    torch.testing.assert_close(fixed["confident"], (weak_MC.amax(dim=1) >= 0.6).float().mean())
+    method.own = method.own.model_copy(update={"rule": "adamatch"})
+    relative = method.domain_term(source, target, again, 0.5).parts
+    aligned_MC = aligned_probabilities(weak_MC, source_mean_C=source_NC.mean(dim=0), target_mean_C=weak_MC.mean(dim=0))
+    counted_M = confident(aligned_MC, relative_threshold(source_NC, share=0.5))
+    torch.testing.assert_close(relative["pseudo"], adamatch(aligned_MC, again.logits, counted_M))
+    assert fixed["pseudo"] != relative["pseudo"]
 
 
 @pytest.mark.parametrize("biased", [False, True])
