@@ -13,7 +13,7 @@ from medical_transfer.types import Interval
 TARGETS = tuple("abcdef")
 
 
-def score(name, tau, *, band=0.3, targets=6, baseline=False, reason=None, saved=0.0):
+def score(name, tau, *, band=0.3, targets=6, baseline=False, reason=None, saved=0.2):
     interval = Interval(tau, tau - 0.1, tau + 0.1)
     return ScoreAgreement(
         name,
@@ -52,9 +52,17 @@ def test_the_best_supported_score_decides_and_says_why():
         score("logme", 0.9, targets=LEAST_TARGETS - 1),
         score("static_order", 0.9, baseline=True),
         score("logme", 0.9, saved=-0.001),
+        score("logme", 0.9, saved=0.09),
         score("leep", math.nan, reason="no source has a head"),
     ],
-    ids=["within chance", "too few targets", "a baseline", "gives up more than the default", "undefined"],
+    ids=[
+        "within chance",
+        "too few targets",
+        "a baseline",
+        "gives up more than the default",
+        "not shown to give up less",
+        "undefined",
+    ],
 )
 def test_no_score_is_trusted_where_none_is_supported(useless):
     basis = basis_of(studied(useless), asked="auto", all_frozen=False)

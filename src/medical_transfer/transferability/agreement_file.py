@@ -59,10 +59,10 @@ class ScoreAgreement:
         return self.targets >= LEAST_TARGETS and self.tau_w.estimate > self.null_band
 
     @property
-    def costs_nothing(self) -> bool:
-        """Whether its choice gives up no more than the default source does, on average; true where that is unknown."""
+    def beats_the_default(self) -> bool:
+        """Whether its choice is shown to give up less than always taking the default; true where that is unknown."""
         saved = self.saved.get(ALWAYS)
-        return saved is None or not saved.estimate < 0
+        return saved is None or math.isnan(saved.low) or saved.low > 0
 
     @property
     def above_baselines(self) -> bool:
@@ -85,9 +85,10 @@ class OutcomeAgreement:
     def best_supported(self) -> ScoreAgreement | None:
         """The score with the highest mean tau_w of those that are supported, baselines left out; None: there is none.
 
-        Supported: it orders sources better than chance, and its choice gives up no more than always taking the default.
+        Supported: it orders sources better than chance, and its choice is shown to give up less than always taking the
+        default.
         """
-        shown = [each for each in self.scores if not each.baseline and each.above_chance and each.costs_nothing]
+        shown = [each for each in self.scores if not each.baseline and each.above_chance and each.beats_the_default]
         return max(shown, key=lambda each: each.tau_w.estimate, default=None)
 
 

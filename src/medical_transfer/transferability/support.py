@@ -11,7 +11,7 @@ AUTO, NONE, PROBE = "auto", "none", "linear_probe"
 OUTCOMES = {True: ("probe_auroc", "a linear probe"), False: ("lp_ft_auroc", "fine-tuning")}
 """What a choice is for: with everything frozen the source is used as a probe uses it, else it is fine-tuned."""
 
-NONE_SUPPORTED = "none orders sources better than chance and gives up no more than the default source"
+NONE_SUPPORTED = "none orders sources better than chance and is shown to give up less than the default source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ def basis_of(agreement: Mapping[str, OutcomeAgreement] | None, *, asked: str, al
     """The score that decides.
 
     `auto` takes the best-supported one of a study: the highest mean tau_w of those above the chance band, over enough
-    targets, whose choice gives up no more than the default source (`OutcomeAgreement.best_supported`). Where a study
-    supports none, none is trusted; where there is no study of the outcome, the plain baseline decides, the
+    targets, whose choice is shown to give up less than the default source (`OutcomeAgreement.best_supported`). Where a
+    study supports none, none is trusted; where there is no study of the outcome, the plain baseline decides, the
     cross-validated linear probe.
 
     Args:
