@@ -1,8 +1,8 @@
 """Are probabilities too extreme, too timid, or too high all over? The line of truth over what was stated, in log-odds.
 
 log-odds(truth) = intercept + slope * log-odds(stated). A slope below 1 says that probabilities are too extreme (as
-after overfitting), above 1 too timid. The intercept is that of slope 1: above 0 the positive class is more frequent than
-stated, below 0 rarer. A line needs far fewer images than a diagram of bins.
+after overfitting), above 1 too timid. The intercept is that of slope 1: above 0 the positive class is more frequent
+than stated, below 0 rarer. A line needs far fewer images than a diagram of bins.
 
 Shapes: B resamples, N images. With two classes only; column 1 is the positive one.
 Sources: Cox (1958); Van Calster et al. (2019), 'calibration: the Achilles heel of predictive analytics'.
@@ -11,6 +11,7 @@ Sources: Cox (1958); Van Calster et al. (2019), 'calibration: the Achilles heel 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from medical_transfer.metrics.classification import Codes, Floats
 
@@ -18,9 +19,10 @@ STEPS = 40
 """Newton's method takes 5 to 10; what has not come to rest by then has no maximum (the classes are parted)."""
 LONGEST_STEP = 4.0
 """A step of either coefficient, in deviations of the log-odds: a longer one overshoots where curves are flat."""
-AT_REST = 1e-8
-STEEPEST = 60.0
-"""A slope beyond this, per deviation of the log-odds, is a step: the scores part the classes."""
+AT_REST = 1e-7
+"""A step this short is the last: the next would be its square."""
+FLATTEST = 1e-9
+"""Mean variance of an image's truth below which every image is certain: the scores part the classes."""
 
 
 def calibration_slope(labels_N: Codes, probabilities_NC: Floats, weights_BN: Floats) -> Floats:
@@ -45,35 +47,61 @@ def log_odds(probabilities_NC: Floats) -> Floats:
 
 
 def _fit(stated_N: Floats, offset_N: Floats | None, labels_N: Codes, weights_BN: Floats) -> Floats:
-    """Newton's method for all resamples at once: the slope; with an offset, the intercept alone."""
+    """The slope, or with an offset the intercept alone; resamples start from the line of all images, which is near."""
+    whole_12, rested_1 = _newton(np.zeros((1, 2)), stated_N, offset_N, labels_N, np.ones((1, labels_N.size)))
+    near_B2 = np.where(rested_1, whole_12, 0.0).repeat(weights_BN.shape[0], axis=0)
+    line_B2, rested_B = _newton(near_B2, stated_N, offset_N, labels_N, weights_BN)
+    return np.where(rested_B, line_B2[:, 1 if offset_N is None else 0], np.nan)
+
+
+def _newton(
+    line_B2: Floats, stated_N: Floats, offset_N: Floats | None, labels_N: Codes, weights_BN: Floats
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Newton's method for all resamples at once: intercept and slope, and which have come to rest."""
     positive_N = (labels_N == 1).astype(float)
     total_B, positives_B = weights_BN.sum(axis=1), weights_BN @ positive_N
     open_B = (positives_B > 0) & (positives_B < total_B)
-    line_B2, rested_B = np.zeros((weights_BN.shape[0], 2)), np.zeros(weights_BN.shape[0], dtype=bool)
+    rested_B = np.zeros(weights_BN.shape[0], dtype=bool)
     for _ in range(STEPS):
         rows = np.flatnonzero(open_B & ~rested_B)
         if not rows.size:
             break
-        weights_bN = weights_BN[rows]
-        step_b2 = _step(line_B2[rows], stated_N, offset_N, positive_N, weights_bN)
+        weights_bN = weights_BN if rows.size == rested_B.size else weights_BN[rows]
+        step_b2, variance_b = _step(line_B2[rows], stated_N, offset_N, positive_N, weights_bN)
         line_B2[rows] += np.clip(step_b2, -LONGEST_STEP, LONGEST_STEP)
         rested_B[rows] = np.abs(step_b2).max(axis=1) < AT_REST
-        open_B &= np.abs(line_B2[:, 1]) < STEEPEST
-    return np.where(open_B & rested_B, line_B2[:, 1 if offset_N is None else 0], np.nan)
+        open_B[rows] = variance_b > FLATTEST * total_B[rows]
+    return line_B2, open_B & rested_B
 
 
-def _step(line_b2: Floats, stated_N: Floats, offset_N: Floats | None, positive_N: Floats, weights_bN: Floats) -> Floats:
-    """Gradient of the log-likelihood over its curvature."""
-    linear_bN = line_b2[:, :1] + line_b2[:, 1:] * stated_N + (0.0 if offset_N is None else offset_N)
-    expected_bN = 1 / (1 + np.exp(-np.clip(linear_bN, -500, 500)))
-    missed_bN = weights_bN * (positive_N - expected_bN)
-    curved_bN = weights_bN * expected_bN * (1 - expected_bN)
+def _step(
+    line_b2: Floats, stated_N: Floats, offset_N: Floats | None, positive_N: Floats, weights_bN: Floats
+) -> tuple[Floats, Floats]:
+    """Gradient of the log-likelihood over its curvature, and the variance of the truth that the line leaves."""
+    expected_bN = _expected(line_b2, stated_N, offset_N)
+    curved_bN = weights_bN * expected_bN  # first the expected positives, then what they could differ by
+    gradient0_b = weights_bN @ positive_N - curved_bN.sum(axis=1)
+    gradient1_b = weights_bN @ (positive_N * stated_N) - curved_bN @ stated_N
+    np.subtract(1, expected_bN, out=expected_bN)
+    curved_bN *= expected_bN
     tiny = np.finfo(float).tiny
-    gradient0_b, curve00_b = missed_bN.sum(axis=1), np.maximum(curved_bN.sum(axis=1), tiny)
+    curve00_b = np.maximum(curved_bN.sum(axis=1), tiny)
     if offset_N is not None:
-        return np.stack([gradient0_b / curve00_b, np.zeros_like(gradient0_b)], axis=1)
-    gradient1_b, curve01_b, curve11_b = missed_bN @ stated_N, curved_bN @ stated_N, curved_bN @ stated_N**2
+        return np.stack([gradient0_b / curve00_b, np.zeros_like(gradient0_b)], axis=1), curve00_b
+    curve01_b, curve11_b = curved_bN @ stated_N, curved_bN @ stated_N**2
     determinant_b = np.maximum(curve00_b * curve11_b - curve01_b**2, tiny)
     step0_b = (curve11_b * gradient0_b - curve01_b * gradient1_b) / determinant_b
     step1_b = (curve00_b * gradient1_b - curve01_b * gradient0_b) / determinant_b
-    return np.stack([step0_b, step1_b], axis=1)
+    return np.stack([step0_b, step1_b], axis=1), curve00_b
+
+
+def _expected(line_b2: Floats, stated_N: Floats, offset_N: Floats | None) -> Floats:
+    """Probability of the positive class on the line: 1 / (1 + exp(-x)) in a form that cannot overflow."""
+    half_bN = np.multiply.outer(line_b2[:, 1] / 2, stated_N)
+    half_bN += line_b2[:, :1] / 2
+    if offset_N is not None:
+        half_bN += offset_N / 2
+    np.tanh(half_bN, out=half_bN)
+    half_bN += 1
+    half_bN /= 2
+    return half_bN
