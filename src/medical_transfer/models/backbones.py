@@ -1,9 +1,9 @@
 """The registry of pretrained sources: what each was trained on, where its weights are, what it expects of images.
 
 `SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
-everything that those libraries publish, `random/<architecture>` for the same networks untrained and the house's own; the
-files of a weights folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the
-features of the sources a and b side by side. Looking a source up imports no torch, unless its name asks a library.
+everything that those libraries publish, `random/<architecture>` for them and the house's own untrained; the files of a
+weights folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the features of the
+sources a and b side by side. Looking a source up imports no torch, unless its name asks a library.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The chapter's two networks for distillation (4.2): a large one to teach and a small one to learn.
 
 They train from random weights. Departure from the chapter: its first linear layer fits pictures of 32 pixels alone;
-here maps of other pictures are averaged to the same 8 x 8, which changes nothing at 32. Tensors have the chapter's names.
+here maps of others are averaged to the same 8 x 8, which changes nothing at 32. Tensors have the chapter's names.
 """
 
 from __future__ import annotations
