@@ -6,6 +6,7 @@ Shapes: images (N, 3, S, S) float32, features (N, D) float32; N is free, S is fi
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
-from torch import nn
+from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
 from medical_transfer.models.weights import checked
@@ -46,31 +47,59 @@ def export_trunk(module: nn.Module, *, size: int, path: Path, outputs: tuple[str
     The TorchScript exporter is used: 3.7 s where the newer one takes 16.7 s for the same graph.
 
     Raises:
-        UserError: where a part of the module is no network of torch alone.
+        UserError: where a part of the module is no network of torch alone, or ONNX has no such operation.
     """
     if not exportable(module):
         raise UserError(
             "A network on a source that exists only as a graph, or on several side by side, is not exported to ONNX: "
             "expected a source of torch layers. Take the graphs as they are, or export each source by itself."
         )
-    modes = [(part, part.training) for part in module.modules()]
     example = torch.zeros(2, 3, size, size, device=next(module.parameters()).device)
+    return write_graph(module, example, path, given=INPUT, outputs=outputs)
+
+
+def write_graph(module: nn.Module, example: Tensor, path: Path, *, given: str, outputs: Sequence[str]) -> Path:
+    """Write a module in eval mode as an ONNX graph, atomically; N is free, and its modes are left as they were.
+
+    Args:
+        module: takes one tensor.
+        example: of the shape and type that it takes; N of it is free in the graph.
+        path: file to write.
+        given: name of the input.
+        outputs: names of what it gives, in its order.
+
+    Raises:
+        UserError: where ONNX has no such operation; it names it.
+    """
+    modes = [(part, part.training) for part in module.modules()]
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", TracerWarning)  # shapes are read as constants; only N is free
-        torch.onnx.export(
-            module.eval(),
-            (example,),
-            str(temporary),
-            input_names=[INPUT],
-            output_names=list(outputs),
-            dynamic_axes={name: {0: "N"} for name in (INPUT, *outputs)},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    for part, mode in modes:
-        part.training = mode
+        try:
+            torch.onnx.export(
+                module.eval(),
+                (example,),
+                str(temporary),
+                input_names=[given],
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "N"} for name in (given, *outputs)},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise UserError(
+                f"{type(module).__name__} cannot be written as ONNX (opset {OPSET}): {_first_line(error)} Choose a "
+                "network without that operation, or keep the model in torch."
+            ) from error
+        finally:
+            for part, mode in modes:
+                part.training = mode
     return path
+
+
+def _first_line(error: Exception) -> str:
+    """What torch says of an operation, without its advice to open an issue there."""
+    return str(error).strip().splitlines()[0].partition(" Please feel free")[0].rstrip(".") + "."
 
 
 def exportable(module: nn.Module) -> bool:
