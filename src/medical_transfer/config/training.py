@@ -12,6 +12,7 @@ from medical_transfer.config.adaptation import (
     Cdan,
     Coral,
     Dann,
+    DannSelfTraining,
     Jmmd,
     Mcd,
     Mmd,
@@ -56,7 +57,9 @@ class Finetune(Block):
 class Training(Block):
     """One block for all methods: `kind` names the method, and only sub-blocks that it reads count."""
 
-    kind: Literal["finetune", "dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training"] = "finetune"
+    kind: Literal["finetune", "dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training", "dann_self_training"] = (
+        "finetune"
+    )
     """The method of `medical_transfer.methods` that trains; all but `finetune` learn from `target_images` too, without
     its labels."""
     epochs: int = Field(default=6, ge=1)
@@ -79,6 +82,8 @@ class Training(Block):
     compile: Literal["auto", "always", "never"] = "auto"
     """torch.compile for the trunk. `auto`: on CUDA, where timed steps say that it pays within the phase; never on a
     CPU."""
+    keep_epochs: bool = False
+    """Keep the network of every epoch beside the best one, in the model's folder (to study how epochs are chosen)."""
     cached: bool = True
     """Compute what is frozen once, under `augmentation.views` views of each image, and learn from that; false: compute
     it anew for each image of each epoch, under an augmentation of its own (slow; for comparison)."""
@@ -91,6 +96,7 @@ class Training(Block):
     coral: Coral = Coral()
     mcd: Mcd = Mcd()
     self_training: SelfTraining = SelfTraining()
+    dann_self_training: DannSelfTraining = DannSelfTraining()
 
     @property
     def adapts(self) -> bool:

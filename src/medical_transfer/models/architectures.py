@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from medical_transfer.models.digit_nets import DIGIT_NETS
 from medical_transfer.types import UserError
 
 LEAKY_SLOPE = 0.55
@@ -78,7 +79,7 @@ def native_size(architecture: str) -> int:
             from torchvision import models  # noqa: PLC0415
 
             return int(models.get_model_weights(name).DEFAULT.transforms().crop_size[0])
-    return 32 if name.endswith("_cifar") else 224
+    return 32 if name.endswith("_cifar") or name in DIGIT_NETS else 224
 
 
 def timm_facts(name: str) -> Any:
@@ -182,4 +183,5 @@ HOUSE: dict[str, Callable[[int], nn.Module]] = {
     "resnet20_cifar": _cifar_resnet(3),
     "resnet56_cifar": _cifar_resnet(9),
     "squeezenet1_1_leaky": _leaky_squeezenet,
+    **DIGIT_NETS,
 }
