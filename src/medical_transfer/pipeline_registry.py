@@ -25,6 +25,7 @@ from medical_transfer.pipelines import (
     transferability,
 )
 from medical_transfer.pipelines.site import TARGET
+from medical_transfer.studies import adaptation as adaptation_study
 from medical_transfer.studies import finetuning, tuning
 from medical_transfer.studies import transferability as transferability_study
 
@@ -53,6 +54,7 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 
 STUDIES: dict[str, Callable[[], Pipeline]] = {
+    "study_adaptation": adaptation_study.create_pipeline,
     "study_finetuning": finetuning.create_pipeline,
     "study_transferability": transferability_study.create_pipeline,
     "study_tuning": tuning.create_pipeline,

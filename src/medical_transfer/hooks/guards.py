@@ -164,9 +164,12 @@ def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> Non
     model = Model.model_validate(parameters.get("model", {}))
     if (model.freeze, model.head) == ("all", "linear"):
         raise UserError(NOTHING_ADAPTS)
-    if training.kind == "self_training" and parameters.get("augmentation", {}).get("policy") == "none":
+    if (
+        training.kind in {"self_training", "dann_self_training"}
+        and parameters.get("augmentation", {}).get("policy") == "none"
+    ):
         raise UserError(
-            "training.kind=self_training learns from augmented views of the target, but augmentation.policy is none: "
+            f"training.kind={training.kind} learns from augmented views of the target, but augmentation.policy is none: "
             "set it to flips or another policy."
         )
 
