@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Finetune, Training
@@ -14,11 +16,13 @@ from medical_transfer.data.loaders import Batch, Rows
 from medical_transfer.methods import METHODS
 from medical_transfer.methods.adaptation import Adaptation
 from medical_transfer.methods.contract import Phase
+from medical_transfer.methods.distill import Distill
 from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.architectures import behead, build_architecture
 from medical_transfer.models.classifier import Classifier, build_classifier
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.stages import Trunk
+from medical_transfer.models.teacher import Teacher
 from medical_transfer.training.data import PhaseData
 
 SIZE = 16
@@ -99,6 +103,46 @@ def adapting(
     shared = {"batch_norm": batch_norm, "selection": fields.pop("selection", "im")}
     training = config(kind=kind, adaptation=shared, **{kind: own or {}}, **fields)
     return METHODS[kind](network, model=Model(freeze=freeze, trainable_stages=stages), training=training, seed=seed)
+
+
+def distilling(
+    network: Classifier,
+    *,
+    freeze: str = "partial",
+    stages: int = 1,
+    seed: int = 0,
+    own: dict | None = None,
+    teacher: Teacher | None = None,
+    weights: torch.Tensor | None = None,
+    **fields,
+) -> Distill:
+    """A student of a teacher that looks at each view itself; `own` are fields of `Distill`, others of `finetune`."""
+    training = config(**{"kind": "distill", "distill": own or {}, "cached": False} | fields)
+    return Distill(
+        network,
+        model=Model(freeze=freeze, trainable_stages=stages),
+        training=training,
+        class_weights_C=weights,
+        seed=seed,
+        teacher=teacher or knowing_teacher(network.classes),
+    )
+
+
+@functools.cache
+def knowing_teacher(classes: int = 2) -> Teacher:
+    """One that learned the problem: the untrained trunk with a head that was fitted to many of its images."""
+    network = classifier(seed=50, dropout=0, classes=classes)
+    images, labels_N = pixels(200, seed=60, classes=classes)
+    features = network.standardise(activations(network, images, len(network.trunk.stage_names)))
+    fitted = LogisticRegression(max_iter=500).fit(features.numpy(), labels_N)
+    coefficients, intercepts = fitted.coef_, fitted.intercept_
+    if classes == 2:  # scikit-learn has one row for two classes
+        coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.r_[-intercepts, intercepts] / 2
+    last = next(module for module in network.head.modules() if isinstance(module, torch.nn.Linear))
+    with torch.no_grad():
+        last.weight.copy_(torch.from_numpy(coefficients))
+        last.bias.copy_(torch.from_numpy(intercepts))
+    return Teacher([network])
 
 
 def config(**fields) -> Training:

@@ -54,7 +54,7 @@ BLOCKS: dict[str, type[Block]] = {
     "transferability": Transferability,
 }
 
-OF_METHODS = [type(getattr(Training(), name)) for name in ("adaptation", *ADAPTING)]
+OF_METHODS = [type(getattr(Training(), name)) for name in ("adaptation", "distill", *ADAPTING)]
 """Blocks inside `training` that methods of adaptation read."""
 
 
@@ -277,7 +277,7 @@ def test_every_choice_has_its_function_and_the_other_way_round():
 def test_fields_are_explained_where_a_name_alone_does_not(block):
     plain = {"val_fraction", "test_fraction"}
     unexplained = {name for name, field in block.model_fields.items() if not field.description} - plain
-    blocks = {"finetune", "adaptation", *ADAPTING} if block is Training else set()
+    blocks = {"finetune", "adaptation", "distill", *ADAPTING} if block is Training else set()
     assert not unexplained - blocks
 
 

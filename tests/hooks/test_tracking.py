@@ -44,6 +44,24 @@ def test_metrics_are_per_epoch_and_final_without_what_is_undefined() -> None:
     assert measured(catalog, set()) == []
 
 
+def test_of_an_adaptation_both_judgements_are_recorded() -> None:
+    row = {"estimate": 0.6, "low": 0.5, "high": None, "n": 9, "groups": 5}
+    undefined = {"estimate": None, "low": None, "high": None, "n": 9, "groups": 5}
+    plain = {"val": {}, "test": {"auroc": row, "mcc": undefined}, "about": {}}
+    evaluation = {**plain, "methods": {"dann": plain}, "chosen": "dann", "gap": 0.25}
+    choice = {"scores": {"dann": {"im": 0.1, "snd": None}}, "alarms": {"dann": ["im fell", "one class"]}}
+    catalog = DataCatalog({"adapted_evaluation": MemoryDataset(evaluation), "adaptation_choice": MemoryDataset(choice)})
+    assert sorted(measured(catalog, {"adapted_evaluation", "adaptation_choice"})) == [
+        ("target/dann/test/auroc", 0.6, 0),
+        ("target/dann/test/auroc_low", 0.5, 0),
+        ("target/gap", 0.25, 0),
+        ("target/test/auroc", 0.6, 0),
+        ("target/test/auroc_low", 0.5, 0),
+        ("unlabelled/dann/alarms", 2.0, 0),
+        ("unlabelled/dann/im", 0.1, 0),
+    ]
+
+
 @pytest.mark.parametrize(
     "name", ["auroc_tumour", "auroc_grade (2) & more", "images.classes.Körper #3", "a//b", "a/../b", "a/"]
 )

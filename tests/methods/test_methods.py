@@ -20,6 +20,7 @@ from medical_transfer.training.fit import fit
 ROWS: dict[str, Callable[..., nn.Module]] = {
     "finetune": toy.finetune,
     **{kind: partial(toy.adapting, kind) for kind in ADAPTING},
+    "distill": toy.distilling,
 }
 """Kind -> a method on the toy network; keywords `freeze`, `stages`, `batch_norm` and `seed` of its network."""
 

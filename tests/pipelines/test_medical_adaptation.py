@@ -18,7 +18,8 @@ from medical_transfer.metrics.label_free import information_maximisation
 from medical_transfer.types import UserError
 
 TASK = "medical_adaptation"
-MODELS = ["source_only", "dann", "self_training", "target_oracle"]
+ORACLE = "target_oracle"
+MODELS = ["source_only", "dann", "self_training", ORACLE]
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +120,63 @@ def test_without_any_label_there_is_a_choice_and_no_number(mini_set: Path, films
     assert told["test"]["auroc"]["estimate"] is None
     assert told["chosen"] in MODELS[:3]
     assert "lack labels" in (root / "08_reporting/adapted_report.html").read_text(encoding="utf-8")
+
+
+def test_strictly_unlabelled_labels_are_dropped_at_the_door(mini_set: Path, films: Path, tmp_path: Path) -> None:
+    root = run(tmp_path / "run", given(mini_set, films, strict_unlabelled=True), TASK)
+    manifest = pd.read_parquet(root / "03_primary/target_manifest.parquet")
+    assert len(manifest) == 40
+    assert manifest["label"].isna().all()
+    assert pd.read_parquet(root / "02_intermediate/target_audit.parquet")["label"].isna().all()
+    assert pd.read_parquet(root / "07_model_output/adaptation_predictions.parquet")["label"].isna().all()
+    told = facts(root, "08_reporting/adapted_evaluation")
+    assert "dropped at the door (target_images.strict_unlabelled)" in told["no_oracle"]
+    assert (told["test"]["auroc"]["estimate"], told["best_by_labels"]) == (None, None)
+    assert ORACLE not in told["methods"]
+    assert "dropped at the door" in (root / "08_reporting/adapted_report.html").read_text(encoding="utf-8")
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "other classes": (
+        {"target_images": {"classes": {"across": "lying"}}},
+        r"second site has the classes \['lying'\], which the first does not.* target_images\.classes",
+    ),
+    "another size": ({"target_images": {"size": 48}}, r"needs both sites alike, but images are 64 px.*leave target_im"),
+    "smaller than a batch": (
+        {"training": {"batch_size": 64}},
+        r"has \d+ usable training images, fewer than a batch of 64: lower training\.batch_size",
+    ),
+    "a negative alpha": ({"training": {"dann": {"reversal": -1}}}, r"'training\.dann\.reversal' is -1: it should be"),
+}
+"""What contradicts itself, and what is said of it."""
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_sentence_before_anything_is_trained(
+    case: str, mini_set: Path, films: Path, tmp_path: Path
+) -> None:
+    changes, sentence = BAD[case]
+    asked = given(mini_set, films)
+    for block, values in changes.items():
+        asked[block] = asked.get(block, {}) | values
+    with pytest.raises(UserError, match=sentence):
+        run(tmp_path / "run", asked, TASK)
+    assert not list((tmp_path / "run").rglob("model.safetensors"))
+
+
+def test_an_empty_second_site_is_refused(mini_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    with pytest.raises(UserError, match=r"films holds no files: set target_images\.root to a folder"):
+        run(tmp_path / "run", given(mini_set, tmp_path / "films"), TASK)
+
+
+def test_a_first_site_without_labels_is_refused(films: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for number, path in enumerate(films.glob("*/*.png")):
+        (plain / f"p{number}_0.png").write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match=r"None of 40 files is usable \(40 x no label\)"):
+        run(tmp_path / "run", given(plain, films), TASK)
 
 
 def test_without_a_second_site_it_is_refused_before_any_work(mini_set: Path, tmp_path: Path) -> None:

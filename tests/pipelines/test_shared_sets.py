@@ -20,6 +20,13 @@ from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.runtime.provenance import PROJECT
 
 CONF = PROJECT / "conf/shared"
+PAIRS = {
+    "cxr_kermany_to_other": ("cxr_kermany_224", "cxr_other_224"),
+    "cxr_other_to_kermany": ("cxr_other_224", "cxr_kermany_224"),
+    "covid_ct_sarscov2_to_ucsd": ("covid_ct_sarscov2_224", "covid_ct_ucsd_224"),
+    "covid_ct_ucsd_to_sarscov2": ("covid_ct_ucsd_224", "covid_ct_sarscov2_224"),
+}
+"""Environments of two sites, and the environments of each."""
 PAIR = "cxr_kermany_to_other"
 SMALL = {"limit": 60, "size": 48, "workers": 1}
 FILMS, CT = {"normal", "pneumonia"}, {"covid", "no_covid"}
@@ -64,10 +71,10 @@ def drawn(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_every_set_has_its_file_and_no_file_is_of_a_set_that_is_not_known() -> None:
-    assert {folder.name for folder in CONF.iterdir()} == {*SETS, PAIR}
+    assert {folder.name for folder in CONF.iterdir()} == {*SETS, *PAIRS}
 
 
-@pytest.mark.parametrize("name", [*SETS, PAIR])
+@pytest.mark.parametrize("name", [*SETS, *PAIRS])
 def test_files_are_valid_parameters_of_an_environment(name: str) -> None:
     bootstrap_project(PROJECT)
     with KedroSession.create(PROJECT, env=f"shared/{name}") as session:
@@ -76,15 +83,18 @@ def test_files_are_valid_parameters_of_an_environment(name: str) -> None:
     assert images.root is not None
     assert images.root.is_relative_to(PROJECT / "data/01_raw/shared")
     assert images.licence == blocks(name)["images"]["licence"]
-    assert TargetImages.model_validate(given["target_images"]).kind == ("folder" if name == PAIR else "none")
+    assert TargetImages.model_validate(given["target_images"]).kind == ("folder" if name in PAIRS else "none")
     assert given["training"]["epochs"] == 6  # of conf/base
 
 
-def test_the_pair_says_of_each_site_what_its_own_file_says() -> None:
-    pair, first, second = (blocks(name) for name in (PAIR, "cxr_kermany_224", "cxr_other_224"))
-    assert pair["images"] == first["images"]
-    unread = {"positive_class"}
-    assert pair["target_images"] == {name: value for name, value in second["images"].items() if name not in unread}
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_pair_says_of_each_site_what_its_own_file_says(name: str) -> None:
+    """But for the blocks that stand for patients, which are wider in a pair."""
+    pair, first, second = (blocks(each) for each in (name, *PAIRS[name]))
+    wider = {"group_block": 25}
+    own = [each["images"] | (wider if "group_block" in each["images"] else {}) for each in (first, second)]
+    assert pair["images"] == own[0]
+    assert pair["target_images"] == {field: value for field, value in own[1].items() if field != "positive_class"}
     assert set(pair["target_images"]["classes"].values()) - {None} <= set(pair["images"]["classes"].values())
 
 
@@ -187,6 +197,30 @@ def test_two_sites_give_both_manifests(shared_set: Shared, conf: Path, tmp_path:
     assert patients_of_target.groupby("patient")["split"].nunique().max() == 1
     across = json.loads((tmp_path / "03_primary/across_sites.json").read_text(encoding="utf-8"))
     assert across["searched"] is True
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_pair_is_adapted_from_end_to_end(name: str, shared_set: Shared, conf: Path, tmp_path: Path) -> None:
+    """Small: some dozens of images of each site, an untrained network, one method. The numbers mean nothing."""
+    here, there = (str(shared_set(each)) for each in PAIRS[name])
+    given = {
+        "images": {"root": here, **SMALL, "size": 64, "limit": 80},
+        "target_images": {"root": there, "limit": 60},
+        "transferability": {"sources": ["random"], "folds": 2},
+        "augmentation": {"views": 1},
+        "training": {"epochs": 1, "batch_size": 8, "steps_per_epoch": 2, "number_format": "fp32"}
+        | {"finetune": {"head_epochs": 2}},
+        "evaluation": {"resamples": 50},
+        "medical_adaptation": {"methods": ["dann"]},
+    }
+    run(tmp_path, given, "medical_adaptation", conf=conf, env=f"shared/{name}")
+    told = json.loads((tmp_path / "08_reporting/adapted_evaluation.json").read_text(encoding="utf-8"))
+    assert {"source_only", "dann", "target_oracle"} <= set(told["methods"])
+    for found in told["methods"].values():
+        assert 0 <= found["test"]["auroc"]["estimate"] <= 1
+    choice = json.loads((tmp_path / "08_reporting/adaptation_choice.json").read_text(encoding="utf-8"))
+    assert choice["chosen"] in set(told["methods"]) - {"target_oracle"}
+    assert (tmp_path / "08_reporting/adapted_report.html").stat().st_size > 10_000
 
 
 def test_a_tar_is_unpacked_once(shared_set: Shared) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from medical_transfer.config.base import Block
 
+Rate = Annotated[float, Field(gt=0, lt=1)]
 ThresholdRule = Literal["prevalence", "youden", "sensitivity", "specificity", "half"]
 
 
@@ -28,3 +29,5 @@ class Evaluation(Block):
     (`youden`), a target `sensitivity` or `specificity`, or one half. More classes: always the most probable class."""
     target: float = Field(default=0.95, gt=0, le=1)
     """The sensitivity or specificity that the rule of that name must reach on validation."""
+    fixed_rates: tuple[Rate, ...] = (0.9, 0.95)
+    """Specificities at which the sensitivity is told, and the reverse, of two classes."""

@@ -106,6 +106,9 @@ class TargetImages(Images):
     """How an oblong image becomes square; where it is not set here, as in `images`."""
     workers: int | None = Field(default=None, ge=1)
     """Threads that decode; where it is not set here, as in `images`."""
+    strict_unlabelled: bool = False
+    """Drop all labels of this site at the door, as if it had none: nothing can read them, not even the evaluation, and
+    `classes` then leaves no image out."""
 
     def beside(self, images: Images) -> Self:
         """This block with `size`, `fit` and `workers` of the first site where it does not set them itself."""

@@ -18,6 +18,7 @@ from medical_transfer.config.adaptation import (
     SelfTraining,
 )
 from medical_transfer.config.base import Block
+from medical_transfer.config.distill import Distill
 
 
 class Finetune(Block):
@@ -56,9 +57,9 @@ class Finetune(Block):
 class Training(Block):
     """One block for all methods: `kind` names the method, and only sub-blocks that it reads count."""
 
-    kind: Literal["finetune", "dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training"] = "finetune"
-    """The method of `medical_transfer.methods` that trains; all but `finetune` learn from `target_images` too, without
-    its labels."""
+    kind: Literal["finetune", "dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training", "distill"] = "finetune"
+    """The method of `medical_transfer.methods` that trains; `distill` learns from a teacher too, all others but
+    `finetune` from `target_images`, without its labels."""
     epochs: int = Field(default=6, ge=1)
     """Most epochs once the trunk moves."""
     batch_size: int = Field(default=32, ge=2)
@@ -91,6 +92,7 @@ class Training(Block):
     coral: Coral = Coral()
     mcd: Mcd = Mcd()
     self_training: SelfTraining = SelfTraining()
+    distill: Distill = Distill()
 
     @property
     def adapts(self) -> bool:
@@ -98,7 +100,13 @@ class Training(Block):
         return self.kind in ADAPTING
 
     def as_read(self) -> Self:
-        """The same with the defaults in the blocks that this kind does not read: they shape nothing."""
-        read = {"finetune", "adaptation", self.kind} if self.adapts else {"finetune"}
-        unread = {"finetune", "adaptation", *ADAPTING} - read
-        return self.model_copy(update={name: type(self).model_fields[name].default for name in unread})
+        """The same with the defaults in the blocks that this kind does not read: they shape nothing.
+
+        Where a teacher lies shapes nothing either; what it is stands among the facts of a training.
+        """
+        read = {"finetune", "adaptation", self.kind} if self.adapts else {"finetune", self.kind}
+        unread = {"finetune", "adaptation", "distill", *ADAPTING} - read
+        changed = {name: type(self).model_fields[name].default for name in unread}
+        if self.kind == "distill":
+            changed["distill"] = self.distill.model_copy(update={"teacher": ()})
+        return self.model_copy(update=changed)

@@ -25,6 +25,7 @@ from medical_transfer.config.images import Images
 from medical_transfer.data.audit import audit, will_be_read
 from medical_transfer.data.manifest import manifest_rows
 from medical_transfer.data.readers import Reader, open_reader
+from medical_transfer.data.tables import text
 from medical_transfer.runtime.files import read_json, reserve, write_json
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.types import UserError
@@ -123,7 +124,13 @@ def _as_bytes(image_ids: Iterable[str]) -> NDArray[np.bytes_]:
 
 
 def build_image_cache(
-    images: Images, packages_folder: Path, root: Path, *, seed: int = 0, need_labels: bool = True
+    images: Images,
+    packages_folder: Path,
+    root: Path,
+    *,
+    seed: int = 0,
+    need_labels: bool = True,
+    drop_labels: bool = False,
 ) -> ImageCache:
     """Audit and cache the images below `root`, or return the cache that is there already.
 
@@ -134,12 +141,16 @@ def build_image_cache(
         seed: draws the rows of `images.limit`.
         need_labels: quarantine rows without a label or with contradicting ones (not so for prediction and unlabelled
             sites).
+        drop_labels: forget all labels before anything looks at them; then they cannot be needed.
 
     Raises:
         UserError: the source of the images is not as expected (see the readers), or the disk is full.
     """
     reader = open_reader(images, packages_folder, need_labels=need_labels, scratch_folder=root)
-    rows = manifest_rows(reader.find(), images, seed=seed, need_labels=need_labels)
+    found = reader.find()
+    if drop_labels:
+        found["label"] = text([None] * len(found))
+    rows = manifest_rows(found, images, seed=seed, need_labels=need_labels)
     fingerprint = reader.fingerprint()
     key = content_key(
         inputs={

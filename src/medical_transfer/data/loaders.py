@@ -9,8 +9,8 @@ Rows of a second domain come beside those of the first; their labels never do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ class Batch:
     """Inputs (images N3SS uint8, or activations/features float), labels N, and the rows they came from.
 
     Of a second domain there may be inputs beside them, `target` (M rows, without labels), and the same rows under an
-    augmented view, `target_again`.
+    augmented view, `target_again`. `told` is what a teacher made of the same views, by name: `logits` and so on.
     """
 
     inputs: Tensor
@@ -36,6 +36,7 @@ class Batch:
     rows_N: Tensor
     target: Tensor | None = None
     target_again: Tensor | None = None
+    told: Mapping[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> Batch:
         """Move the batch to a device (the name that Lightning calls)."""
@@ -46,12 +47,14 @@ class Batch:
         return self._each(lambda tensor: tensor.pin_memory())
 
     def with_inputs(self, changed: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with the inputs of both domains changed, labels and rows as they are."""
+        """The batch with the inputs of both domains changed; labels, rows and what a teacher told as they are."""
         target, again = (None if each is None else changed(each) for each in (self.target, self.target_again))
         return replace(self, inputs=changed(self.inputs), target=target, target_again=again)
 
     def _each(self, changed: Callable[[Tensor], Tensor]) -> Batch:
-        return replace(self.with_inputs(changed), labels_N=changed(self.labels_N), rows_N=changed(self.rows_N))
+        told = {name: changed(each) for name, each in self.told.items()}
+        labels_N, rows_N = changed(self.labels_N), changed(self.rows_N)
+        return replace(self.with_inputs(changed), labels_N=labels_N, rows_N=rows_N, told=told)
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -61,12 +64,14 @@ class Batch:
 class Rows:
     """What batches are cut from: one array per view, `views_V[v][slots[i]]` being row i under view v.
 
-    View 0 is the image as it is; further views are augmented. `labels_N` are class numbers.
+    View 0 is the image as it is; further views are augmented. `labels_N` are class numbers. `told_V[name][v][i]` is
+    what a teacher made of row i under view v.
     """
 
     views_V: tuple[NDArray[Any], ...]
     slots_VN: tuple[NDArray[np.int64], ...]
     labels_N: NDArray[np.int64]
+    told_V: Mapping[str, tuple[NDArray[Any], ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels_N)
@@ -76,10 +81,18 @@ class Rows:
         views, slots = self.views_V, self.slots_VN
         return torch.from_numpy(np.stack([views[v][slots[v][r]] for r, v in zip(rows_n, view_n, strict=True)]))
 
+    def told(self, rows_n: NDArray[np.int64], view_n: NDArray[np.int64]) -> dict[str, Tensor]:
+        """What a teacher made of row `rows_n[i]` under view `view_n[i]`, by name."""
+        return {
+            name: torch.from_numpy(np.stack([of_V[v][r] for r, v in zip(rows_n, view_n, strict=True)]))
+            for name, of_V in self.told_V.items()
+        }
+
     def under(self, views: slice) -> Rows:
         """The same rows under some of the views; where those are none (images are not cached as views), under all."""
         kept = views if self.views_V[views] else slice(None)
-        return replace(self, views_V=self.views_V[kept], slots_VN=self.slots_VN[kept])
+        told_V = {name: of_V[kept] for name, of_V in self.told_V.items()}
+        return replace(self, views_V=self.views_V[kept], slots_VN=self.slots_VN[kept], told_V=told_V)
 
 
 class Batches:
@@ -105,9 +118,9 @@ class Batches:
         order, views = self._order()
 
         def cut(start: int) -> Batch:
-            rows = order[start : start + self.batch_size]
-            inputs = self.rows.take(rows, views[start : start + self.batch_size])
-            batch = Batch(inputs, torch.from_numpy(self.rows.labels_N[rows]), torch.from_numpy(rows))
+            rows, drawn = (each[start : start + self.batch_size] for each in (order, views))
+            inputs, told = self.rows.take(rows, drawn), self.rows.told(rows, drawn)
+            batch = Batch(inputs, torch.from_numpy(self.rows.labels_N[rows]), torch.from_numpy(rows), told=told)
             return batch.pinned() if self.ahead else batch
 
         starts = range(0, len(self) * self.batch_size, self.batch_size)

@@ -17,13 +17,16 @@ SAME = 1e-9
 
 def undefined(scored: Scored, rows: Mapping[str, MetricRow]) -> dict[str, str]:
     """Say for each metric that is NaN why it is."""
-    names = ", ".join(f"'{name}'" for name in scored.missing)
-    lacks = f"class {names}" if scored.labels_N.size else "any class"
     return {
-        metric: f"{metric} is undefined: the {scored.split} split has no image of {lacks}"
-        for metric, row in rows.items()
-        if np.isnan(row["estimate"])
+        metric: f"{metric} is undefined: {_why(scored)}" for metric, row in rows.items() if np.isnan(row["estimate"])
     }
+
+
+def _why(scored: Scored) -> str:
+    names = ", ".join(f"'{name}'" for name in scored.missing)
+    if scored.labels_N.size and not names:  # the calibration slope alone asks for more than images of each class
+        return f"on the {scored.split} images the probabilities are all the same, or part the classes entirely"
+    return f"the {scored.split} split has no image of {f'class {names}' if scored.labels_N.size else 'any class'}"
 
 
 def cautions(scored: Scored, rows: Mapping[str, MetricRow]) -> list[str]:
@@ -61,8 +64,10 @@ def _of_constants(scored: Scored) -> list[str]:
 
 
 def _of_intervals(scored: Scored, rows: Mapping[str, MetricRow]) -> list[str]:
-    flat = [name for name, row in rows.items() if row["low"] == row["high"]]
-    open_ended = [name for name, row in rows.items() if np.isnan(row["low"]) and not np.isnan(row["estimate"])]
+    # Rates read from the curve follow it, and the calibration line says in the table what it lacks.
+    headlines = {name: row for name, row in rows.items() if "_at_" not in name and "calibration_" not in name}
+    flat = [name for name, row in headlines.items() if row["low"] == row["high"]]
+    open_ended = [name for name, row in headlines.items() if np.isnan(row["low"]) and not np.isnan(row["estimate"])]
     found = []
     if flat:
         found.append(

@@ -5,8 +5,8 @@ Shapes: N images, C classes.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from functools import partial
 from typing import TypedDict
 
 import numpy as np
@@ -15,11 +15,10 @@ import pandas as pd
 
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.evaluation.cautions import cautions, undefined
+from medical_transfer.evaluation.measures import noise_of, statistics_of
 from medical_transfer.evaluation.scored import Scored, check_columns, positive_last, read_scored
-from medical_transfer.metrics import BINARY_DECISION_METRICS, DECISION_METRICS, PROBABILITY_METRICS
-from medical_transfer.metrics.calibration import ece, ece_noise
-from medical_transfer.metrics.classification import Codes, class_auroc, confusion_matrix, one_hot
-from medical_transfer.metrics.intervals import Statistic, bootstrap_counts, intervals, strata
+from medical_transfer.metrics.classification import Codes, confusion_matrix
+from medical_transfer.metrics.intervals import bootstrap_counts, intervals, strata
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import Interval, MetricRow, Split
 
@@ -38,6 +37,7 @@ class About(TypedDict):
     undefined: dict[str, dict[str, str]]
     warnings: list[str]
     intervals: dict[str, float]
+    test_set: str | None
 
 
 class Evaluated(TypedDict):
@@ -86,28 +86,21 @@ def evaluate(
         undefined={each.split: undefined(each, rows[each.split]) for each in splits},
         warnings=[sentence for each in splits for sentence in cautions(each, rows[each.split])],
         intervals={"coverage": config.coverage, "resamples": config.resamples},
+        test_set=identity_of_test(predictions),
     )
     return Evaluated(val=rows["val"], test=rows["test"], about=about)
 
 
-def _statistics(scored: Scored, config: Evaluation) -> tuple[dict[str, Statistic], dict[str, Statistic]]:
-    """All metrics, filled in, and the chance level of the calibration error."""
-    labels_N, probabilities_NC = scored.labels_N, scored.probabilities_NC
-    decided_NC = one_hot(scored.decided_N, len(scored.classes))
-    of_decisions = {**DECISION_METRICS, **(BINARY_DECISION_METRICS if scored.binary else {})}
-    found: dict[str, Statistic] = {
-        name: partial(metric, labels_N, probabilities_NC) for name, metric in PROBABILITY_METRICS.items()
-    }
-    found["ece"] = partial(ece, labels_N, probabilities_NC, bins=config.bins)
-    found |= {name: partial(metric, labels_N, decided_NC) for name, metric in of_decisions.items()}
-    if not scored.binary:
-        for code, name in enumerate(scored.classes):
-            found[f"auroc_{name}"] = partial(class_auroc, labels_N, probabilities_NC, of=code)
-    return found, {"ece": partial(ece_noise, labels_N, probabilities_NC, bins=config.bins)}
+def identity_of_test(predictions: pd.DataFrame) -> str | None:
+    """What identifies the test images, in any order: 16 hex digits; null where the table has no image_id."""
+    if "image_id" not in predictions.columns:
+        return None
+    names = sorted(predictions.loc[predictions["split"] == "test", "image_id"].astype(str))
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 def _rows(scored: Scored, config: Evaluation, seed: int) -> dict[str, MetricRow]:
-    statistics, noise = _statistics(scored, config)
+    statistics, noise = statistics_of(scored, config), noise_of(scored, config)
     rests_on = {"sensitivity": scored.labels_N == 1, "specificity": scored.labels_N == 0}
     if scored.labels_N.size:
         rng = generator(seed, f"bootstrap/{scored.split}")

@@ -59,13 +59,13 @@ def positive_last(classes: list[str], positive: str | None) -> list[str]:
     return [name for name in classes if name != positive] + [positive]
 
 
-def check_columns(predictions: pd.DataFrame, classes: list[str]) -> None:
-    """Refuse a table without the columns that an evaluation needs.
+def check_columns(predictions: pd.DataFrame, classes: list[str], *more: str) -> None:
+    """Refuse a table without the columns that an evaluation needs, and `more`.
 
     Raises:
         UserError: columns are missing.
     """
-    needed = ["label", "group_id", "split", *(f"p_{name}" for name in classes)]
+    needed = [*more, "label", "group_id", "split", *(f"p_{name}" for name in classes)]
     missing = [column for column in needed if column not in predictions.columns]
     if missing:
         raise UserError(f"the predictions table lacks the columns {missing}: write it again with this model's classes")

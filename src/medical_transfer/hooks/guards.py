@@ -64,6 +64,7 @@ class Guards:
                 check(self.parameters)
         if "finetuned_model" in pipeline.all_outputs():
             check_adaptation(self.parameters)
+            check_teacher(self.parameters)
         if "adaptation_candidates" in pipeline.all_outputs():
             for kind in MedicalAdaptation.model_validate(self.parameters.get("medical_adaptation", {})).methods:
                 check_adaptation(self.parameters, kind)
@@ -168,6 +169,23 @@ def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> Non
             "training.kind=self_training learns from augmented views of the target, but augmentation.policy is none: "
             "set it to flips or another policy."
         )
+
+
+def check_teacher(parameters: dict[str, Any]) -> None:
+    """Check that a student has a teacher whose files are as they were saved, for images of its size.
+
+    Raises:
+        UserError: says which is missing, damaged, or of another size.
+    """
+    training = Training.model_validate(parameters.get("training", {}))
+    if training.kind != "distill":
+        return
+    from medical_transfer.models.teacher_cards import check_pictures, read_teachers  # noqa: PLC0415 - numpy
+
+    images = Images.model_validate(parameters.get("images", {}))
+    folders = training.distill.teacher
+    for folder, card in zip(folders, read_teachers(folders), strict=True):
+        check_pictures(folder, card, size=images.size, fit=images.fit)
 
 
 READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (

@@ -161,8 +161,8 @@ class Tracking:
         steps: dict[str, Callable[[], None]] = {"metrics": partial(self._log_metrics, catalog, made)}
         for path in sorted({file for name in made for file in _files(catalog, name)}):
             steps[path.name] = partial(self.client.log_artifact, self.run_id, str(path), "reporting")
-        if "finetuned_model" in made:
-            steps["model"] = partial(self._log_model, catalog)
+        for model in sorted({"finetuned_model", "adapted_model"} & made):
+            steps["model"] = partial(self._log_model, catalog, model)
         names = list(steps)
         for done, log in enumerate(steps.values()):
             root = in_project(str(self.parameters["run_root"]))
@@ -178,8 +178,8 @@ class Tracking:
         for start in range(0, len(metrics), METRICS_PER_CALL):
             self.client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
 
-    def _log_model(self, catalog: DataCatalog) -> None:
-        model = catalog.load("finetuned_model")
+    def _log_model(self, catalog: DataCatalog, name: str) -> None:
+        model = catalog.load(name)
         if not self.parameters["tracking"]["parent_run_id"]:  # hundreds of trials, each with its weights, fill a disk
             self.client.log_artifacts(self.run_id, str(model.folder), "model")
         self.client.set_tag(self.run_id, "data_fingerprint", model.card.data_fingerprint)
@@ -201,12 +201,42 @@ def measured(catalog: DataCatalog, made: set[str]) -> list[tuple[str, float, int
             numbers = {k: v for k, v in row.items() if isinstance(v, int | float) and math.isfinite(v)}
             found += [(f"epoch/{name}", float(value), step) for name, value in numbers.items()]
     if "finetuned_evaluation" in made:
-        evaluation = catalog.load("finetuned_evaluation")
-        for split in ("val", "test"):
-            for name, row in evaluation[split].items():
-                ends = {name: row["estimate"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
-                found += [(f"{split}/{k}", float(v), 0) for k, v in ends.items() if v is not None]
+        found += _with_ends(catalog.load("finetuned_evaluation"))
+    if "adapted_evaluation" in made:
+        found += _adapted(catalog.load("adapted_evaluation"))
+    if "adaptation_choice" in made:
+        found += _without_labels(catalog.load("adaptation_choice"))
     return found
+
+
+def _with_ends(evaluation: dict[str, Any], prefix: str = "") -> list[tuple[str, float, int]]:
+    """Every metric that is defined, with the ends of its interval."""
+    found: list[tuple[str, float, int]] = []
+    for split in ("val", "test"):
+        for name, row in evaluation[split].items():
+            ends = {name: row["estimate"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
+            found += [(f"{prefix}{split}/{k}", float(v), 0) for k, v in ends.items() if v is not None]
+    return found
+
+
+def _adapted(evaluation: dict[str, Any]) -> list[tuple[str, float, int]]:
+    """The chosen model on the second site as `target/...`, each as `target/<method>/...`, and the choice's cost."""
+    found = _with_ends(evaluation, "target/")
+    for method, measured_ in evaluation["methods"].items():
+        found += _with_ends(measured_, f"target/{method}/")
+    gap = evaluation["gap"]
+    return found if gap is None else [*found, ("target/gap", float(gap), 0)]
+
+
+def _without_labels(choice: dict[str, Any]) -> list[tuple[str, float, int]]:
+    """What is said of each method without labels: its scores, and how many alarms it raised."""
+    found = [
+        (f"unlabelled/{method}/{name}", float(value), 0)
+        for method, scores in choice["scores"].items()
+        for name, value in scores.items()
+        if value is not None
+    ]
+    return found + [(f"unlabelled/{method}/alarms", float(len(told)), 0) for method, told in choice["alarms"].items()]
 
 
 def _files(catalog: DataCatalog, name: str) -> list[Path]:

@@ -46,7 +46,7 @@ def class_auroc(labels_N: Codes, probabilities_NC: Floats, weights_BN: Floats, *
     """
     scores_N = probabilities_NC[:, of]
     positives_P, negatives_Q = np.flatnonzero(labels_N == of), np.flatnonzero(labels_N != of)
-    keys_P, cumulated_BP = _cumulated_from_top(scores_N, positives_P, weights_BN)
+    keys_P, cumulated_BP = cumulated_from_top(scores_N, positives_P, weights_BN)
     keys_Q = -scores_N[negatives_Q]
     above_Q, at_least_Q = (np.searchsorted(keys_P, keys_Q, side=side) for side in ("left", "right"))
     won_BQ = np.take(cumulated_BP, above_Q, axis=1) + np.take(cumulated_BP, at_least_Q, axis=1)
@@ -63,8 +63,8 @@ def class_auprc(labels_N: Codes, probabilities_NC: Floats, weights_BN: Floats, *
     """
     scores_N = probabilities_NC[:, of]
     positives_P, negatives_Q = np.flatnonzero(labels_N == of), np.flatnonzero(labels_N != of)
-    keys_P, true_BP = _cumulated_from_top(scores_N, positives_P, weights_BN)
-    keys_Q, false_BQ = _cumulated_from_top(scores_N, negatives_Q, weights_BN)
+    keys_P, true_BP = cumulated_from_top(scores_N, positives_P, weights_BN)
+    keys_Q, false_BQ = cumulated_from_top(scores_N, negatives_Q, weights_BN)
     called_true_BP = np.take(true_BP, np.searchsorted(keys_P, keys_P, side="right"), axis=1)
     called_false_BP = np.take(false_BQ, np.searchsorted(keys_Q, keys_P, side="right"), axis=1)
     gained_BP = np.diff(true_BP, axis=1)
@@ -142,7 +142,7 @@ def confusion_matrix(labels_N: Codes, decided_N: Codes, classes: int) -> npt.NDA
     return np.bincount(labels_N * classes + decided_N, minlength=classes**2).reshape(classes, classes).astype(np.int64)
 
 
-def _cumulated_from_top(scores_N: Floats, members_M: Codes, weights_BN: Floats) -> tuple[Floats, Floats]:
+def cumulated_from_top(scores_N: Floats, members_M: Codes, weights_BN: Floats) -> tuple[Floats, Floats]:
     """Sort the members from the highest score; return the sorted negated scores and the weights summed from the top.
 
     The sums start with a 0, so that `sums[:, searchsorted(keys_M, -t, "right")]` is the weight with score >= t,

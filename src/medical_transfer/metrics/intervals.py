@@ -89,22 +89,47 @@ def intervals(
         coverage: of the two-sided interval.
         noise: by the same names, for errors that cannot be below 0: what they would be by chance alone.
     """
-    noise = noise or {}
-    values: dict[str, list[Floats]] = {name: [] for name in statistics}
-    chance: dict[str, list[Floats]] = {name: [] for name in noise}
-    images = 0
+    values, chance = _on_resamples([statistics, noise or {}], weights_chunks)
+    return {name: _interval(values[name], coverage, chance.get(name)) for name in statistics}
+
+
+def paired_intervals(
+    first: Mapping[str, Statistic],
+    second: Mapping[str, Statistic],
+    weights_chunks: Iterable[Floats],
+    coverage: float = 0.95,
+    noise: tuple[Mapping[str, Statistic], Mapping[str, Statistic]] = ({}, {}),
+) -> dict[str, tuple[Interval, Interval, Interval]]:
+    """Estimate every statistic of two models and the second minus the first, all on the same resamples.
+
+    Args:
+        first: of the first model, by name; the second model has the same names.
+        second: of the second model.
+        weights_chunks: from `bootstrap_counts`.
+        coverage: of the two-sided intervals.
+        noise: of either model, as in `intervals`; a difference can be below 0, so its ends are percentiles.
+    """
+    one, other, chance, other_chance = _on_resamples([first, second, *noise], weights_chunks)
+    return {
+        name: (
+            _interval(one[name], coverage, chance.get(name)),
+            _interval(other[name], coverage, other_chance.get(name)),
+            _interval(other[name] - one[name], coverage, None),
+        )
+        for name in first
+    }
+
+
+def _on_resamples(families: list[Mapping[str, Statistic]], weights_chunks: Iterable[Floats]) -> list[dict[str, Floats]]:
+    """Values of each statistic of each family: first on the images as they are, then on every resample."""
+    found: list[dict[str, list[Floats]]] = [{name: [] for name in family} for family in families]
     for weights_bN in weights_chunks:
-        images = weights_bN.shape[1]
-        for name, statistic in statistics.items():
-            values[name].append(statistic(weights_bN))
-        for name, statistic in noise.items():
-            chance[name].append(statistic(weights_bN))
-    found: dict[str, Interval] = {}
-    for name, statistic in statistics.items():
-        estimate = float(statistic(np.ones((1, images)))[0])
-        noise_B = np.concatenate(chance[name]) if name in chance else None
-        found[name] = _interval(estimate, np.concatenate(values[name]), coverage, noise_B)
-    return found
+        for family, values in zip(families, found, strict=True):
+            for name, statistic in family.items():
+                if not values[name]:
+                    values[name].append(statistic(np.ones((1, weights_bN.shape[1]))))
+                values[name].append(statistic(weights_bN))
+    return [{name: np.concatenate(each) for name, each in values.items()} for values in found]
 
 
 def interval(
@@ -133,14 +158,16 @@ def interval(
     return intervals(statistics, chunks, coverage, by_chance)["it"]
 
 
-def _interval(estimate: float, values_B: Floats, coverage: float, noise_B: Floats | None) -> Interval:
+def _interval(values: Floats, coverage: float, noise: Floats | None) -> Interval:
+    """From values on the images as they are, which come first, and on the resamples."""
+    estimate, values_B = float(values[0]), values[1:]
     defined_B = values_B[np.isfinite(values_B)]
     if np.isnan(estimate) or defined_B.size < (1 - MOST_UNDEFINED) * values_B.size:
         return Interval(estimate)
     tail = (1 - coverage) / 2
     low, high = (float(end) for end in np.quantile(defined_B, [tail, 1 - tail]))
-    if noise_B is not None:
-        by_chance = estimate <= float(np.quantile(noise_B, 1 - tail))
+    if noise is not None:
+        by_chance = estimate <= float(np.quantile(noise[1:], 1 - tail))
         mirrored_low, mirrored_high = 2 * estimate - high, 2 * estimate - low
         low, high = 0.0 if by_chance else max(0.0, min(estimate, mirrored_low)), max(estimate, mirrored_high)
     return Interval(estimate, low, high)

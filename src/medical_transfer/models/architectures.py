@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from medical_transfer.models.early_stages import whole_of
+from medical_transfer.models.students import CHAPTER
 from medical_transfer.types import UserError
 
 LEAKY_SLOPE = 0.55
@@ -82,7 +83,7 @@ def native_size(architecture: str) -> int:
             from torchvision import models  # noqa: PLC0415
 
             return int(models.get_model_weights(name).DEFAULT.transforms().crop_size[0])
-    return 32 if name.endswith("_cifar") else 224
+    return 32 if name.endswith("_cifar") or name in CHAPTER else 224
 
 
 def timm_facts(name: str) -> Any:
@@ -186,4 +187,5 @@ HOUSE: dict[str, Callable[[int], nn.Module]] = {
     "resnet20_cifar": _cifar_resnet(3),
     "resnet56_cifar": _cifar_resnet(9),
     "squeezenet1_1_leaky": _leaky_squeezenet,
+    **CHAPTER,
 }

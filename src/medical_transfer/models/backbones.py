@@ -1,9 +1,10 @@
 """The registry of pretrained sources: what each was trained on, where its weights are, what it expects of images.
 
 `SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
-everything that those libraries publish, `random/<architecture>` for the same networks untrained, the files of a weights
-folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the features of the sources a
-and b side by side, `first4/a` the first four stages of a. Looking a source up imports no torch, unless its name asks one of those libraries.
+everything that those libraries publish, `random/<architecture>` for them and the house's own untrained; the files of a
+weights folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the features of the
+sources a and b side by side, `first4/a` the first four stages of a. Looking a source up imports no torch, unless its
+name asks a library.
 """
 
 from __future__ import annotations
@@ -190,16 +191,17 @@ def check_names(names: Iterable[str], backbones: Backbones) -> None:
 
 
 def _published(name: str) -> bool:
-    """Whether a library is asked for a source of this name, or for its network untrained."""
+    """Whether a library is asked for a source of this name, or it or the house for an untrained network."""
     library, _, network = name.removeprefix("random/").partition("/")
-    return library in ("torchvision", "timm") and network != ""
+    untrained = ("house",) if name.startswith("random/") else ()
+    return library in ("torchvision", "timm", *untrained) and network != ""
 
 
 def _unknown(name: str, known: Mapping[str, Source]) -> str:
     meant = did_you_mean(name, known, quote="")
     return (
         f"Unknown source {name!r}: known are {', '.join(known)}, any torchvision/<name> or timm/<name>, and untrained "
-        f"random/torchvision/<name> or random/timm/<name>.{meant} "
+        f"random/torchvision/<name>, random/timm/<name> or random/house/<name>.{meant} "
         "Files of your own are named in backbones.own or found in backbones.weights_root."
     )
 

@@ -20,7 +20,7 @@ from medical_transfer.config.augmentation import Symmetry
 from medical_transfer.config.base import Block
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.source import Fused, Source
-from medical_transfer.runtime.files import read_json, write_json
+from medical_transfer.runtime.files import read_json, sha256_of, write_json
 from medical_transfer.runtime.stage import MARK
 from medical_transfer.types import UserError
 
@@ -171,6 +171,20 @@ def read_card(folder: Path) -> ModelCard:
             f"{path} was edited since it was written (its content has another checksum than its {CHECKSUM}): undo "
             f"the edit, or {remedy(folder)} Thresholds and class names are set by the parameters of a run."
         )
+    return card
+
+
+def read_card_of_whole(folder: Path) -> ModelCard:
+    """Read the card of a model whose tensors are there and as they were saved.
+
+    Raises:
+        UserError: as `read_card`, and where the tensors' file is missing or was changed since it was saved.
+    """
+    card, path = read_card(folder), folder / WEIGHTS_FILE
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {remedy(folder)}")
+    if sha256_of(path) != card.sha256:
+        raise UserError(f"{path} has another sha256 than {CARD_FILE} says, so it is damaged: {remedy(folder)}")
     return card
 
 

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from medical_transfer.models.architectures import behead, build_architecture
-from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE, MemberCard, ModelCard, read_card, remedy, write_card
+from medical_transfer.models.card import (
+    WEIGHTS_FILE,
+    MemberCard,
+    ModelCard,
+    read_card_of_whole,
+    remedy,
+    write_card,
+)
 from medical_transfer.models.classifier import Classifier, build_classifier
 from medical_transfer.models.fused_trunk import FusedTrunk, Member
 from medical_transfer.models.graph_trunk import GraphTrunk
@@ -53,11 +60,7 @@ def load_checkpoint(folder: Path) -> tuple[Classifier, ModelCard]:
         UserError: where a file is missing, was changed since it was saved, or does not fit the card's architecture
             as the installed libraries build it (naming the first three mismatches).
     """
-    card, path = read_card(folder), folder / WEIGHTS_FILE
-    if not path.is_file():
-        raise UserError(f"{path} is missing: {remedy(folder)}")
-    if sha256_of(path) != card.sha256:
-        raise UserError(f"{path} has another sha256 than {CARD_FILE} says, so it is damaged: {remedy(folder)}")
+    card, path = read_card_of_whole(folder), folder / WEIGHTS_FILE
     tensors = read_tensors(path)
     classifier = blank_classifier(card, tensors)
     saved_by = ", ".join(f"{name} {version}" for name, version in card.versions.items())

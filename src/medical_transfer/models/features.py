@@ -147,7 +147,7 @@ def write_views(
     for view, start in progress(jobs, "Frozen part of the network", unit=f"{CHUNK} images"):
         images = as_images(pixels_NSS3[slots_n[start : start + CHUNK]])
         if view:
-            images = _augmented(images, policy, derive_seed(seed, f"{view}/{start}"))
+            images = view_of(images, policy, seed, view, start)
         for cut, activation in zip(cuts, run(images), strict=True):
             if (cut, view) not in maps:
                 maps[cut, view] = ActivationMap(store.path(cut, view), len(slots_n), activation.shape[1:])
@@ -156,8 +156,10 @@ def write_views(
     write_json(store.errors, {store.path(*place).stem: kept.rounding.facts() for place, kept in maps.items()})
 
 
-def _augmented(images: Tensor, policy: str, seed: int) -> Tensor:
-    return POLICIES[policy](images, torch.Generator().manual_seed(seed)).contiguous()
+def view_of(images: Tensor, policy: str, seed: int, view: int, start: int) -> Tensor:
+    """Augmented view number `view` of the chunk of images that begins at row `start`."""
+    generator = torch.Generator().manual_seed(derive_seed(seed, f"{view}/{start}"))
+    return POLICIES[policy](images, generator).contiguous()
 
 
 @contextmanager

@@ -1,14 +1,15 @@
-"""Sources that torchvision and timm publish, by any of their names, and their networks untrained."""
+"""Sources that torchvision and timm publish, by any of their names; their networks and the house's untrained."""
 
 from __future__ import annotations
 
-from medical_transfer.models.architectures import timm_facts, unknown_network
+from medical_transfer.models.architectures import HOUSE, native_size, timm_facts, unknown_network
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import PublishedFile, TimmFile, Untrained
 from medical_transfer.types import UserError
 
 UNTRAINED = "random/"
+HOUSE_LIBRARY = "house/"
 
 
 def library_source(name: str) -> Source:
@@ -17,6 +18,8 @@ def library_source(name: str) -> Source:
     Raises:
         UserError: where the library has no such network or no such weights.
     """
+    if name.startswith(UNTRAINED + HOUSE_LIBRARY):
+        return house_source(name.removeprefix(UNTRAINED + HOUSE_LIBRARY))
     if name.startswith(UNTRAINED):
         trained = library_source(name.removeprefix(UNTRAINED))
         stream = (
@@ -25,6 +28,25 @@ def library_source(name: str) -> Source:
         return trained.untrained(UNTRAINED + trained.name, Untrained(stream))
     library, _, network = name.partition("/")
     return torchvision_source(network) if library == "torchvision" else timm_source(network)
+
+
+def house_source(network: str) -> Source:
+    """Source `random/house/<network>`: one of the house's networks, of which no weights are published.
+
+    Raises:
+        UserError: where the house has no such network.
+    """
+    if network not in HOUSE:
+        raise UserError(unknown_network("house", network, list(HOUSE)))
+    architecture = HOUSE_LIBRARY + network
+    return Source(
+        name=UNTRAINED + architecture,
+        domain="none (trained from the start)",
+        architecture=architecture,
+        weights=Untrained(f"init/{UNTRAINED}{architecture}"),
+        preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), size=native_size(architecture)),
+        licence="none",
+    )
 
 
 def torchvision_source(name: str) -> Source:

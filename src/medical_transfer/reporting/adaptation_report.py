@@ -59,7 +59,11 @@ def sentences(compared: Compared) -> list[str]:
     if reasons := choice["alarms"][choice["chosen"]]:
         said.append(f"Alarm: {'; '.join(reasons)}. Do not use it without labels from there.")
     if best is None:
-        return [*said, "The second site's test images lack labels, so nothing here says whether the choice is right."]
+        why = f" ({compared.no_oracle})" if compared.no_oracle is not None else ""
+        return [
+            *said,
+            f"The second site's test images lack labels{why}: nothing here says whether the choice is right.",
+        ]
     found, plain = evaluation["methods"], evaluation["methods"]["source_only"]["test"]["auroc"]
     row = found[choice["chosen"]]["test"]["auroc"]
     said.append(f"On its labelled test images the chosen model reaches an AUROC of {_interval(row)}.")

@@ -21,9 +21,16 @@ METRICS: Final = {
     "f1": ("F1", "harmonic mean of PPV and sensitivity"),
     "brier": ("Brier score", "mean squared error of the probabilities; lower is better"),
     "log_loss": ("Log loss", "surprise of the truth under the probabilities, in nats; lower is better"),
+    "sensitivity_at_specificity": ("Sensitivity at specificity", "best of the curve there; read from these images"),
+    "specificity_at_sensitivity": ("Specificity at sensitivity", "best of the curve there; read from these images"),
+    "calibration_slope": ("Calibration slope", "1 is best; below, probabilities are too extreme, above too timid"),
+    "calibration_intercept": ("Calibration intercept", "0 is best; above, the positive class is likelier than stated"),
     "ece": ("Calibration error", "ECE: mean gap of stated and observed frequency; lower is better"),
 }
 """Metric -> its name and what it says."""
+
+_FIXED: Final = ("_at_specificity", "_at_sensitivity")
+"""Ends of the names of metrics that are followed by a rate."""
 
 _SCORES: Final = {
     "linear_probe": "Linear probe (AUROC)",
@@ -45,6 +52,9 @@ def metric_name(metric: str) -> str:
     """The published name of a metric; an unknown one keeps its own, with spaces (`auroc_<class>` is one-vs-rest)."""
     if metric in METRICS:
         return METRICS[metric][0]
+    head, _, rate = metric.rpartition("_")
+    if head.endswith(_FIXED) and head in METRICS:
+        return f"{METRICS[head][0]} {rate}"
     head, _, tail = metric.partition("_")
     if head in METRICS and tail:
         return f"{METRICS[head][0]}, {tail}"
@@ -53,7 +63,9 @@ def metric_name(metric: str) -> str:
 
 def metric_meaning(metric: str) -> str:
     """One line for people who do not read metrics every day; empty where none is known."""
-    return METRICS[metric][1] if metric in METRICS else ""
+    head = metric.rpartition("_")[0]
+    known = head if head.endswith(_FIXED) else metric
+    return METRICS[known][1] if known in METRICS else ""
 
 
 def score_name(score: str) -> str:

@@ -14,12 +14,12 @@ from medical_transfer.data.loaders import Rows
 from medical_transfer.methods.contract import Phase
 from medical_transfer.models.activation_map import worst
 from medical_transfer.models.classifier import Classifier
-from medical_transfer.models.features import Views, write_views
+from medical_transfer.models.features import Views
 from medical_transfer.models.recipe import Recipe
-from medical_transfer.runtime.seeds import derive_seed
-from medical_transfer.runtime.stage import content_key, once
+from medical_transfer.training.cached_views import cached_views
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.learning_set import LearningSet
+from medical_transfer.training.lesson import Lesson
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class PhaseRows:
     """Training and validation rows of a recipe, at every cut where a phase of it begins.
 
     `views` is the number of augmented views of a training image in the cache; validation has none. `target` are the
-    training and validation rows of a second site, where there is one.
+    training and validation rows of a second site, where there is one; `lesson` is what a teacher told beforehand.
     """
 
     learning: LearningSet
@@ -38,6 +38,7 @@ class PhaseRows:
     val: Views | None
     views: int
     target: tuple[Views, Views] | None = None
+    lesson: Lesson | None = None
 
     def of(self, phase: Phase) -> PhaseData:
         """Rows for one phase."""
@@ -47,13 +48,16 @@ class PhaseRows:
         else:
             learn = _activations(self.train, phase.cut, self.views, source.train)
             judge = _activations(self.val, phase.cut, 0, source.val)
+        policy = self.recipe.augmentation.policy
+        if self.lesson is not None:
+            learn, policy = self.lesson.beside(learn, phase), "none"
         beside, judge_beside = self._of_target(phase)
         training = self.recipe.training
         return PhaseData(
             learn,
             judge,
             training.batch_size,
-            self.recipe.augmentation.policy,
+            policy,
             steps=training.steps_per_epoch,
             target=beside if phase.pairs else None,
             target_val=judge_beside,
@@ -71,65 +75,37 @@ class PhaseRows:
         return _activations(train, phase.cut, self.views, site.train), _activations(val, phase.cut, 0, site.val)
 
 
-def prepare_rows(phases: tuple[Phase, ...], classifier: Classifier, learning: LearningSet, recipe: Recipe) -> PhaseRows:
+def prepare_rows(
+    phases: tuple[Phase, ...],
+    classifier: Classifier,
+    learning: LearningSet,
+    recipe: Recipe,
+    lesson: Lesson | None = None,
+) -> PhaseRows:
     """Compute what is frozen in each phase, once, and fit the classifier's feature scale to the training images."""
     cuts = {phase.cut for phase in phases if phase.cut > 0}
     views = recipe.augmentation.views if cuts and recipe.augmentation.policy != "none" else 0
     end = len(classifier.trunk.stage_names)
     wanted = tuple(sorted({*cuts, end}))
-    train = _cached(classifier, wanted, learning.train, learning.cache, recipe, views)
+    identity = recipe.source.identity
+
+    def cached(cuts: tuple[int, ...], rows: LabelledRows, cache: ImageCache, views: int) -> Views:
+        return cached_views(classifier, identity, cuts, rows, cache, recipe, views)
+
+    train = cached(wanted, learning.train, learning.cache, views)
     val, target = None, None
     if cuts:
         inner, site = tuple(sorted(cuts)), learning.target
-        val = _cached(classifier, inner, learning.val, learning.cache, recipe, 0)
+        val = cached(inner, learning.val, learning.cache, 0)
         if site is not None:
             target = (
-                _cached(classifier, inner, site.train, site.cache, recipe, views),
-                _cached(classifier, inner, site.val, site.cache, recipe, 0),
+                cached(inner, site.train, site.cache, views),
+                cached(inner, site.val, site.cache, 0),
             )
         _tell_rounding((train, val, *(target or ())), classifier.trunk.stage_names, cuts)
     mapped_ND = np.load(train.path(end, 0), mmap_mode="c")  # torch wants what it could write to
     classifier.standardise.fit(torch.from_numpy(mapped_ND))
-    return PhaseRows(learning, recipe, train, val, views, target)
-
-
-def _cached(
-    classifier: Classifier,
-    cuts: tuple[int, ...],
-    rows: LabelledRows,
-    cache: ImageCache,
-    recipe: Recipe,
-    views: int,
-) -> Views:
-    policy = recipe.augmentation.policy
-    seed = derive_seed(recipe.seed, f"views/{policy}")
-    key = content_key(
-        inputs={
-            "cache": cache.key,
-            "source": recipe.source.identity,
-            "images": list(rows.image_ids),
-            "cuts": cuts,
-            "views": views,
-            "policy": [policy, seed] if views else None,
-        },
-        parameters=[],
-        modules=["medical_transfer.models", "medical_transfer.data.augment"],
-    )
-    folder = once(
-        recipe.folders.features,
-        key,
-        lambda partial: write_views(
-            classifier,
-            cuts=cuts,
-            pixels_NSS3=cache.pixels_NSS3,
-            slots_n=rows.slots_N,
-            views=views,
-            policy=policy,
-            seed=seed,
-            folder=partial,
-        ),
-    )
-    return Views(folder)
+    return PhaseRows(learning, recipe, train, val, views, target, lesson)
 
 
 def _tell_rounding(stores: tuple[Views, ...], stages: tuple[str, ...], cuts: set[int]) -> None:

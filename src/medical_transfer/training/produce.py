@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.methods import METHODS
+from medical_transfer.methods.distill import Distill
 from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.building import build
 from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE
@@ -25,6 +26,7 @@ from medical_transfer.splits.leakage import split_hash
 from medical_transfer.training.finish import save_calibrated
 from medical_transfer.training.fit import fit
 from medical_transfer.training.learning_set import LearningSet, learning_set, unlabelled_set
+from medical_transfer.training.lesson import learn_lesson
 from medical_transfer.training.phase_rows import prepare_rows
 
 KEPT = (CARD_FILE, WEIGHTS_FILE, "history.json")
@@ -91,7 +93,12 @@ def _method(recipe: Recipe, learning: LearningSet) -> FineTune:
 
 def _trained(method: FineTune, learning: LearningSet, recipe: Recipe, folder: Path) -> Classifier:
     """Train a method and return its network with the best weights."""
-    rows = prepare_rows(method.phases(), method.classifier, learning, recipe)
+    phases = method.phases()
+    lesson = None
+    if isinstance(method, Distill) and recipe.training.cached:
+        pictures = any(phase.cut == 0 for phase in phases)
+        lesson = learn_lesson(method.teacher, learning, recipe, map_cut=method.teacher_cut, pictures=pictures)
+    rows = prepare_rows(phases, method.classifier, learning, recipe, lesson)
     fit(
         method,
         rows.of,

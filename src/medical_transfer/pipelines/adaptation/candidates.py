@@ -23,8 +23,13 @@ def models_of(keys: dict[str, str], models: Path) -> dict[str, TrainedModel]:
     return {method: TrainedModel(models / TASK / key) for method, key in keys.items()}
 
 
-def why_no_oracle(target_manifest: pd.DataFrame, classes: tuple[str, ...]) -> str | None:
-    """Why no model can be trained on the second site's labels; None where one can."""
+def why_no_oracle(target_manifest: pd.DataFrame, classes: tuple[str, ...], *, strict: bool) -> str | None:
+    """Why no model can be trained on the second site's labels; None where one can.
+
+    `strict` says that its labels were dropped at the door (`target_images.strict_unlabelled`).
+    """
+    if strict:
+        return "the second site's labels were dropped at the door (target_images.strict_unlabelled)"
     usable = target_manifest[usable_rows(target_manifest) & target_manifest["label"].notna().to_numpy()]
     if usable.empty:
         return "the second site has no labels"

@@ -40,6 +40,7 @@ from medical_transfer.runtime.files import read_json, without_nan, write_json
 from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
+from medical_transfer.training.learning_set import unlabelled_set
 from medical_transfer.types import Figure
 
 INVARIANCE_MODULES = [f"medical_transfer.{name}" for name in ("models", "evaluation.embedded", "metrics.invariance")]
@@ -66,6 +67,7 @@ def train_candidates(  # noqa: PLR0913, PLR0917 - a node's inputs
     root, source = folders.models / TASK, find_source(model_plan["source"], backbones)
     recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
     here, there = (manifest, image_cache), (target_manifest, target_image_cache)
+    unlabelled_set(*there, batch_size=training.batch_size)  # refuses too small a site before anything is trained
 
     def key_of(kind: str, site: tuple[pd.DataFrame, ImageCache], licensed: Images) -> str:
         one = replace(recipe, images=licensed, training=training.model_copy(update={"kind": kind}))
@@ -73,7 +75,7 @@ def train_candidates(  # noqa: PLR0913, PLR0917 - a node's inputs
 
     keys = {SOURCE_ONLY: key_of("finetune", here, images)}
     keys |= {kind: key_of(kind, here, images) for kind in medical_adaptation.methods}
-    missing = why_no_oracle(target_manifest, class_names(manifest))
+    missing = why_no_oracle(target_manifest, class_names(manifest), strict=target_images.strict_unlabelled)
     if missing is None:
         keys[ORACLE] = key_of("finetune", there, images.model_copy(update={"licence": target_images.licence}))
     return {"keys": keys, "no_oracle": missing}
@@ -186,7 +188,14 @@ def measure(
     best, chosen = max(known, key=lambda name: known[name], default=None), adaptation_choice["chosen"]
     gap = known[best] - known[chosen] if best is not None and chosen in known else None
     told: dict[str, Any] = without_nan(
-        {**measured[chosen], "methods": measured, "chosen": chosen, "best_by_labels": best, "gap": gap}
+        {
+            **measured[chosen],
+            "methods": measured,
+            "chosen": chosen,
+            "best_by_labels": best,
+            "gap": gap,
+            "no_oracle": adaptation_candidates["no_oracle"],
+        }
     )
     return told
 

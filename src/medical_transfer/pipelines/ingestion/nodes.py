@@ -37,7 +37,14 @@ def ingest_target(
     wanted = target_images.beside(images)
     with TARGET.naming_its_parameters():
         _results_lie_outside(wanted, folders)
-        cache = build_image_cache(wanted, folders.packages, folders.images, seed=run.seed, need_labels=False)
+        cache = build_image_cache(
+            wanted,
+            folders.packages,
+            folders.images,
+            seed=run.seed,
+            need_labels=False,
+            drop_labels=wanted.strict_unlabelled,
+        )
     return cache.audit, cache
 
 

@@ -16,9 +16,11 @@ from medical_transfer.config.images import Images
 from medical_transfer.config.model import Model
 from medical_transfer.config.training import Training
 from medical_transfer.data.cache import ImageCache
+from medical_transfer.data.dataset import class_names
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.models.recipe import Recipe
+from medical_transfer.models.teacher_cards import check_teachers, facts_of_teachers
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
@@ -44,6 +46,24 @@ def facts_of_target(training: Training, manifest: pd.DataFrame, cache: ImageCach
     if not training.adapts:
         return {}
     return {"target": {"cache": cache.key, "split": split_hash(manifest)}}
+
+
+def facts_of_teacher(recipe: Recipe, manifest: pd.DataFrame) -> dict[str, Any]:
+    """What of a teacher shapes a training, for its key: nothing, unless its method has one.
+
+    Raises:
+        UserError: where the teacher is missing or damaged, or has another split, other classes or images.
+    """
+    if recipe.training.kind != "distill":
+        return {}
+    cards = check_teachers(
+        recipe.training.distill.teacher,
+        classes=class_names(manifest),
+        split_hash=split_hash(manifest),
+        size=recipe.images.size,
+        fit=recipe.images.fit,
+    )
+    return facts_of_teachers(cards)
 
 
 def train(  # noqa: PLR0913, PLR0917 - a node's inputs
@@ -86,6 +106,7 @@ def train_once(
         "licence": recipe.images.licence,
         "seed": recipe.seed,
         **facts_of_target(recipe.training, *target),
+        **facts_of_teacher(recipe, manifest),
     }
     shaping = [recipe.model, recipe.training.as_read(), recipe.augmentation]
     key = content_key(inputs=facts, parameters=shaping, modules=MODULES)
