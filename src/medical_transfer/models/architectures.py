@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from medical_transfer.models.digit_nets import DIGIT_NETS
+from medical_transfer.models.early_stages import whole_of
 from medical_transfer.models.students import CHAPTER
 from medical_transfer.types import UserError
 
@@ -27,9 +28,12 @@ AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
 def build_architecture(architecture: str, *, classes: int = 1000, seed: int = 0) -> nn.Module:
     """Build an untrained network with its own head of so many classes.
 
+    Of `first<k>/<architecture>` the whole network: `medical_transfer.models.stages.Trunk` drops what is behind.
+
     Raises:
         UserError: where no library of that name, or no network of that name, exists.
     """
+    architecture = whole_of(architecture)
     library, _, name = architecture.partition("/")
     if library not in LIBRARIES or not name:
         raise UserError(f"Unknown architecture {architecture!r}: expected one of {', '.join(LIBRARIES)} and '/<name>'.")
@@ -72,7 +76,7 @@ def head_tensors(architecture: str) -> frozenset[str]:
 
 def native_size(architecture: str) -> int:
     """Side in pixels for which the network was made."""
-    library, _, name = architecture.partition("/")
+    library, _, name = whole_of(architecture).partition("/")
     match library:
         case "timm":
             return int(timm_facts(name).input_size[-1])

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medical_transfer.models.architectures import behead, build_architecture, native_size
+from medical_transfer.models.early_stages import early_name
 from medical_transfer.types import UserError
 
 FEWEST_PARTS = 4
@@ -77,8 +78,12 @@ def plan_stages(architecture: str) -> StagePlan:
     """Divide an architecture into stages.
 
     Raises:
-        UserError: where the headless network does not give one vector per image.
+        UserError: where the headless network does not give one vector per image, or has not so many stages as
+            `first<k>/` asks for.
     """
+    early = early_name(architecture)
+    if early is not None:
+        return _first_stages(early[0], early[1])
     network = behead(build_architecture(architecture)).eval()
     size = native_size(architecture)
     generator = torch.Generator().manual_seed(0)
@@ -96,6 +101,25 @@ def plan_stages(architecture: str) -> StagePlan:
     if stages is None:
         return StagePlan(stages=_whole_network_stages(network), feature_dim=dim, cuttable=False)
     return StagePlan(stages=stages, feature_dim=dim, cuttable=True)
+
+
+def _first_stages(count: int, architecture: str) -> StagePlan:
+    """The plan of the first stages alone, with a mean over the picture as their ending."""
+    whole = plan_stages(architecture)
+    if not whole.cuttable or count >= len(whole.stages):
+        found = f"{len(whole.stages)} stages" if whole.cuttable else "no place to cut it"
+        raise UserError(
+            f"first{count}/{architecture} asks for the first {count} stages, but {architecture} has {found}: ask for "
+            f"fewer, or name the whole network."
+        )
+    last = whole.stages[count - 1]
+    kept = (*whole.stages[: count - 1], replace(last, parts=(*last.parts, "pool()")))
+    size = native_size(architecture)
+    network, x = behead(build_architecture(architecture)).eval(), torch.zeros(2, 3, size, size)
+    with torch.no_grad():
+        for part in (part for stage in kept for part in stage.parts):
+            x = run_part(network, part, x)
+    return StagePlan(stages=kept, feature_dim=x.shape[1], cuttable=True)
 
 
 def _shake(network: nn.Module, generator: torch.Generator) -> None:

@@ -6,6 +6,7 @@ from typing import Self
 
 from torch import Tensor, nn
 
+from medical_transfer.models.early_stages import early_name
 from medical_transfer.models.stage_plan import StagePlan, plan_stages, run_part
 from medical_transfer.models.trunk import AnyTrunk
 
@@ -22,6 +23,8 @@ class Trunk(AnyTrunk):
         super().__init__(architecture)
         self.plan: StagePlan = plan_stages(architecture)
         self.network = network
+        if early_name(architecture) is not None:
+            self._drop_later_stages()
 
     @property
     def stage_names(self) -> tuple[str, ...]:
@@ -75,6 +78,18 @@ class Trunk(AnyTrunk):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
+
+    def _drop_later_stages(self, within: str = "") -> None:
+        """Take out what belongs to no stage of the plan, in place."""
+        kept = tuple(f"{part}." for stage in self.plan.stages for part in stage.parts)
+        for name, _ in self.network.get_submodule(within).named_children():
+            path = f"{within}.{name}".removeprefix(".")
+            if f"{path}.".startswith(kept):
+                continue
+            if any(part.startswith(f"{path}.") for part in kept):
+                self._drop_later_stages(path)
+            else:
+                self.network.set_submodule(path, nn.Identity())
 
     def _modules_of(self, parts: tuple[str, ...]) -> list[nn.Module]:
         return [self.network.get_submodule(part) for part in parts if not part.endswith("()")]
