@@ -3,7 +3,7 @@
 A logistic regression on what has nothing to do with the patient (size, format, compression, border) or stands beside
 the image (the table's columns), cross-validated with groups kept together, and the AUROC of its held-out scores. An
 interval above one half is an alarm. Intervals are widened for the number of families tried (Bonferroni): with five of
-them a plain 95 % interval would cry wolf in one set of eight. The model is not asked; nothing is chosen by these numbers.
+them a plain 95 % interval would cry wolf in one set of eight. The model is not asked, and nothing is chosen by this.
 
 Shapes: N images, C classes, F features.
 """
