@@ -8,6 +8,7 @@ from typing import Any
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block, Run
+from medical_transfer.config.compare import Compare
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
@@ -38,6 +39,7 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "training": Training,
     "evaluation": Evaluation,
+    "compare": Compare,
     "medical_adaptation": MedicalAdaptation,
     "studies": Studies,
     "study_adaptation": StudyAdaptation,

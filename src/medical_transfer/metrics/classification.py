@@ -127,14 +127,26 @@ def mcc(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
     return np.where(true_B > 0, correlation_B, np.nan)
 
 
+def class_recall(labels_N: Codes, decided_NC: Floats, weights_BN: Floats, *, of: int) -> Floats:
+    """Share of the images of class `of` that are decided so."""
+    true_N = (labels_N == of).astype(float)
+    return ratio(weights_BN @ (true_N * decided_NC[:, of]), weights_BN @ true_N)
+
+
+def class_precision(labels_N: Codes, decided_NC: Floats, weights_BN: Floats, *, of: int) -> Floats:
+    """Share of the decisions for class `of` that are right; NaN where there is none."""
+    called_N = decided_NC[:, of]
+    return ratio(weights_BN @ ((labels_N == of) * called_N), weights_BN @ called_N)
+
+
 def sensitivity(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
     """Share of the positive images (class 1 of two) that are decided positive."""
-    return _recall(labels_N, decided_NC, weights_BN, of=1)
+    return class_recall(labels_N, decided_NC, weights_BN, of=1)
 
 
 def specificity(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
     """Share of the negative images (class 0 of two) that are decided negative."""
-    return _recall(labels_N, decided_NC, weights_BN, of=0)
+    return class_recall(labels_N, decided_NC, weights_BN, of=0)
 
 
 def confusion_matrix(labels_N: Codes, decided_N: Codes, classes: int) -> npt.NDArray[np.int64]:
@@ -164,11 +176,6 @@ def _macro(metric: _ClassMetric, labels_N: Codes, scores_NC: Floats, weights_BN:
         return metric(labels_N, scores_NC, weights_BN, of=1)
     values_CB = [metric(labels_N, scores_NC, weights_BN, of=k) for k in range(scores_NC.shape[1])]
     return np.asarray(np.mean(values_CB, axis=0))
-
-
-def _recall(labels_N: Codes, decided_NC: Floats, weights_BN: Floats, *, of: int) -> Floats:
-    true_N = (labels_N == of).astype(float)
-    return ratio(weights_BN @ (true_N * decided_NC[:, of]), weights_BN @ true_N)
 
 
 def _spread(counts_BC: Floats) -> Floats:
