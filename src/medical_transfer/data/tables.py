@@ -16,6 +16,10 @@ from medical_transfer.types import AUDIT_COLUMNS, FOUND_COLUMNS, UserError
 TEXT = pd.StringDtype(na_value=np.nan)
 """Column type of text; missing is NaN."""
 
+NO_ROW = "no row in the table"
+NO_PATH = "no path in the table"
+"""Why a file, or a row, is not read."""
+
 KNOWN_COLUMNS = {"path": "path", "label": "label", "group": "group_id", "split": "split", "site": "site"}
 """Column of a table -> column of the found rows."""
 
@@ -37,11 +41,11 @@ def found_frame(
     return frame[list(FOUND_COLUMNS)]
 
 
-def read_table(table: Path, *, need_labels: bool) -> pd.DataFrame:
+def read_table(table: Path, *, need_labels: bool, quote_cells: bool = True) -> pd.DataFrame:
     """Rows of a table as `types.FOUND_COLUMNS` plus its own columns, in its order.
 
     Numbers as labels or groups become text (`1`, also where missing values made them 1.0). An own column that has a
-    name of the audit gets the prefix `table_`.
+    name of the audit gets the prefix `table_`. Errors quote the cell in question unless `quote_cells` forbids it.
 
     Raises:
         UserError: the table is missing or unreadable, lacks a column or has one twice, holds several values in one cell
@@ -57,7 +61,7 @@ def read_table(table: Path, *, need_labels: bool) -> pd.DataFrame:
                 "(optional: group, split, site). Rename your columns."
             )
     for column in KNOWN_COLUMNS:
-        _refuse_nested(raw.get(column, ()), column, table)
+        _refuse_nested(raw.get(column, ()), column, table, quote=quote_cells)
     nothing = [None] * len(raw)
     frame = pd.DataFrame({new: tidy(raw.get(old, nothing)) for old, new in KNOWN_COLUMNS.items()})
     frame["path"] = text(None if pd.isna(path) else str(path) for path in raw["path"])
@@ -132,13 +136,13 @@ def _refuse_twice(names: Iterable[Any], table: Path) -> None:
         )
 
 
-def _refuse_nested(values: Iterable[Any], column: str, table: Path) -> None:
+def _refuse_nested(values: Iterable[Any], column: str, table: Path, *, quote: bool) -> None:
     for row, value in enumerate(values, start=1):
         if isinstance(value, list | tuple | set | dict | np.ndarray | bytes):
             kind = "bytes" if isinstance(value, bytes) else "several values in one cell"
-            shown = " ".join(str(value).split())[:60]
+            shown = ": " + " ".join(str(value).split())[:60] if quote else ""
             raise UserError(
-                f"{table} has {kind} in column {column!r} (row {row}: {shown}), expected one text or number per image: "
+                f"{table} has {kind} in column {column!r} (row {row}{shown}), expected one text or number per image: "
                 "save it so, with one row per image."
             )
 
