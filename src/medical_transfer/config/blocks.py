@@ -15,6 +15,7 @@ from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
+from medical_transfer.config.predict import Predict
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_finetuning import StudyFinetuning
@@ -22,6 +23,7 @@ from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
+from medical_transfer.config.validate import Validate
 
 BLOCKS: dict[str, type[Block]] = {
     "run": Run,
@@ -38,6 +40,8 @@ BLOCKS: dict[str, type[Block]] = {
     "training": Training,
     "evaluation": Evaluation,
     "medical_adaptation": MedicalAdaptation,
+    "predict": Predict,
+    "validate": Validate,
     "studies": Studies,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medical_transfer.config.base import Block
 
-ThresholdRule = Literal["prevalence", "youden", "sensitivity", "specificity", "half"]
+ThresholdRule = Literal["prevalence", "youden", "sensitivity", "specificity", "costs", "half"]
+
+POINTS: dict[str, tuple[ThresholdRule, str]] = {
+    "target_sensitivity": ("sensitivity", "target"),
+    "target_specificity": ("specificity", "target"),
+    "cost_ratio": ("costs", "cost_ratio"),
+}
+"""What `evaluation.threshold` may hold in place of a rule -> that rule, and the field that takes the value."""
 
 
 class Evaluation(Block):
@@ -25,6 +32,28 @@ class Evaluation(Block):
     threshold: ThresholdRule = "prevalence"
     """Where there are two classes: the validation images' share of positives (`prevalence`, where sensitivity +
     specificity of a calibrated model is greatest), the cut of the validation images that has most of the two
-    (`youden`), a target `sensitivity` or `specificity`, or one half. More classes: always the most probable class."""
+    (`youden`), a target `sensitivity` or `specificity`, what `costs` least, or one half. Instead of a rule also
+    `evaluation.threshold.target_sensitivity=0.95`, `.target_specificity=...` or `.cost_ratio=...` (null: the default
+    of `target` or `cost_ratio`). More classes: always the most probable class."""
     target: float = Field(default=0.95, gt=0, le=1)
     """The sensitivity or specificity that the rule of that name must reach on validation."""
+    cost_ratio: float = Field(default=1.0, gt=0)
+    """So many false alarms weigh as much as one missed positive (rule `costs`)."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _point_is_a_rule(cls, given: Any) -> Any:
+        """Read `threshold: {target_sensitivity: 0.95}` as `threshold: sensitivity` and `target: 0.95`."""
+        point = given.get("threshold") if isinstance(given, dict) else None
+        if not isinstance(point, dict):
+            return given
+        if len(point) != 1 or not point.keys() <= POINTS.keys():
+            raise ValueError(f"evaluation.threshold holds {sorted(point)}, expected a rule or one of {sorted(POINTS)}")
+        ((name, value),) = point.items()
+        rule, field = POINTS[name]
+        return {**given, "threshold": rule, **({} if value is None else {field: value})}
+
+    @property
+    def operating_point(self) -> tuple[ThresholdRule, float, float]:
+        """All that fixes the threshold beside the validation images."""
+        return self.threshold, self.target, self.cost_ratio
