@@ -20,10 +20,12 @@ from medical_transfer.pipelines import (
     ingestion,
     layer_choice,
     model_building,
+    predict,
     reporting,
     split,
     training,
     transferability,
+    validate,
 )
 from medical_transfer.pipelines.site import TARGET
 from medical_transfer.studies import adaptation as adaptation_study
@@ -52,6 +54,8 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
     "domain_distance": (BOTH_SITES, domain_distance.create_pipeline),
     "compare": ((), compare.create_pipeline),
     "medical_adaptation": ((*BOTH_SITES, "transferability", "model_building"), adaptation.create_pipeline),
+    "predict": ((), predict.create_pipeline),
+    "validate": ((), validate.create_pipeline),
 }
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 

@@ -21,6 +21,7 @@ from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
+from medical_transfer.config.predict import Predict
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_finetuning import StudyFinetuning
@@ -28,6 +29,7 @@ from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.config.training import Finetune, Training
 from medical_transfer.config.transferability import Transferability
+from medical_transfer.config.validate import Validate
 from medical_transfer.data.augment import POLICIES
 from medical_transfer.methods import METHODS
 from medical_transfer.models.heads import HEADS
@@ -43,6 +45,7 @@ BLOCKS: dict[str, type[Block]] = {
     "layer_choice": LayerChoice,
     "medical_adaptation": MedicalAdaptation,
     "model": Model,
+    "predict": Predict,
     "run": Run,
     "split": SplitConfig,
     "studies": Studies,
@@ -52,6 +55,7 @@ BLOCKS: dict[str, type[Block]] = {
     "target_images": TargetImages,
     "training": Training,
     "transferability": Transferability,
+    "validate": Validate,
 }
 
 OF_METHODS = [type(getattr(Training(), name)) for name in ("adaptation", "distill", *ADAPTING)]
@@ -321,3 +325,29 @@ def test_what_differs_from_the_defaults_is_named_and_places_are_not():
     other = stated | {"model": {"freeze": "all"}, "run": {"seed": 3}, "unknown": {"x": 1}}
     other["training"] = stated["training"] | {"finetune": {"head_l2": 0.2}}
     assert changed(other) == {"model.freeze": "all", "training.finetune.head_l2": "0.2"}
+
+
+@pytest.mark.parametrize(
+    ("given", "point"),
+    [
+        ({"target_sensitivity": 0.9}, ("sensitivity", 0.9, 1.0)),
+        ({"target_sensitivity": None}, ("sensitivity", 0.95, 1.0)),
+        ({"target_specificity": 0.8}, ("specificity", 0.8, 1.0)),
+        ({"cost_ratio": 10}, ("costs", 0.95, 10.0)),
+        ("youden", ("youden", 0.95, 1.0)),
+    ],
+)
+def test_an_operating_point_may_be_named_by_its_target(given, point):
+    assert Evaluation.model_validate({"threshold": given}).operating_point == point
+
+
+@pytest.mark.parametrize("given", [{}, {"target_sensitivity": 0.9, "cost_ratio": 2}, {"target": 0.9}])
+def test_an_operating_point_is_one(given):
+    with pytest.raises(ValidationError, match="expected a rule or one of"):
+        Evaluation.model_validate({"threshold": given})
+
+
+@pytest.mark.parametrize("given", [{"target_sensitivity": 1.5}, {"cost_ratio": 0}])
+def test_an_operating_point_is_possible(given):
+    with pytest.raises(ValidationError):
+        Evaluation.model_validate({"threshold": given})

@@ -109,3 +109,13 @@ def test_decisions() -> None:
     np.testing.assert_array_equal(decide(np.array([[0.2, 0.3, 0.5]])), [2])
     with pytest.raises(ValueError, match="two classes, not 3"):
         decide(np.array([[0.2, 0.3, 0.5]]), 0.5)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 1.0, 4.0, 99.0])
+def test_costs_put_the_threshold_where_both_mistakes_cost_the_same(ratio: float) -> None:
+    threshold = fit_threshold(np.array([1, 1, 1]), np.array([0.2, 0.3, 0.9]), "costs", cost_ratio=ratio)
+    assert threshold * ratio == pytest.approx(1 - threshold)
+    # of calibrated probabilities it costs least
+    p = np.linspace(0.0005, 0.9995, 1000)
+    costs = [(ratio * p[p < cut]).sum() + (1 - p[p >= cut]).sum() for cut in p]
+    assert p[int(np.argmin(costs))] == pytest.approx(threshold, abs=0.0011)

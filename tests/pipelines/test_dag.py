@@ -26,7 +26,7 @@ from medical_transfer.runtime.provenance import PROJECT
 
 SNAPSHOTS = {
     name: Path(__file__).with_name(f"{name}.dag.txt")
-    for name in ("medical_transfer", "domain_distance", "layer_choice")
+    for name in ("medical_transfer", "domain_distance", "layer_choice", "predict")
 }
 
 

@@ -119,6 +119,7 @@ def test_nothing_of_the_training_is_left_beside_the_model(model: Path) -> None:
         "history.json",
         "model.json",
         "model.safetensors",
+        "reference.safetensors",
     }
 
 

@@ -16,6 +16,7 @@ from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
+from medical_transfer.config.predict import Predict
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_adaptation import StudyAdaptation
@@ -24,6 +25,7 @@ from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
+from medical_transfer.config.validate import Validate
 
 BLOCKS: dict[str, type[Block]] = {
     "run": Run,
@@ -41,6 +43,8 @@ BLOCKS: dict[str, type[Block]] = {
     "evaluation": Evaluation,
     "compare": Compare,
     "medical_adaptation": MedicalAdaptation,
+    "predict": Predict,
+    "validate": Validate,
     "studies": Studies,
     "study_adaptation": StudyAdaptation,
     "study_finetuning": StudyFinetuning,

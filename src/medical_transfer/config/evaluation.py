@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from medical_transfer.config.base import Block
 
 Rate = Annotated[float, Field(gt=0, lt=1)]
-ThresholdRule = Literal["prevalence", "youden", "sensitivity", "specificity", "half"]
+ThresholdRule = Literal["prevalence", "youden", "sensitivity", "specificity", "costs", "half"]
+
+POINTS: dict[str, tuple[ThresholdRule, str]] = {
+    "target_sensitivity": ("sensitivity", "target"),
+    "target_specificity": ("specificity", "target"),
+    "cost_ratio": ("costs", "cost_ratio"),
+}
+"""What `evaluation.threshold` may hold in place of a rule -> that rule, and the field that takes the value."""
 
 
 class Evaluation(Block):
@@ -26,9 +33,13 @@ class Evaluation(Block):
     threshold: ThresholdRule = "prevalence"
     """Where there are two classes: the validation images' share of positives (`prevalence`, where sensitivity +
     specificity of a calibrated model is greatest), the cut of the validation images that has most of the two
-    (`youden`), a target `sensitivity` or `specificity`, or one half. More classes: always the most probable class."""
+    (`youden`), a target `sensitivity` or `specificity`, what `costs` least, or one half. Instead of a rule also
+    `evaluation.threshold.target_sensitivity=0.95`, `.target_specificity=...` or `.cost_ratio=...` (null: the default
+    of `target` or `cost_ratio`). More classes: always the most probable class."""
     target: float = Field(default=0.95, gt=0, le=1)
     """The sensitivity or specificity that the rule of that name must reach on validation."""
+    cost_ratio: float = Field(default=1.0, gt=0)
+    """So many false alarms weigh as much as one missed positive (rule `costs`)."""
     fixed_rates: list[Rate] = Field(default=[0.9, 0.95])
     """Specificities at which the sensitivity is told, and the reverse, of two classes."""
     prevalences: list[Rate] = Field(default=[0.01, 0.05, 0.1, 0.3])
@@ -43,3 +54,21 @@ class Evaluation(Block):
     """A subgroup of fewer independent groups than this is named, not measured."""
     shortcut_images: int = Field(default=5000, ge=20)
     """The check for shortcuts looks at so many images at most, drawn evenly over the classes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _point_is_a_rule(cls, given: Any) -> Any:
+        """Read `threshold: {target_sensitivity: 0.95}` as `threshold: sensitivity` and `target: 0.95`."""
+        point = given.get("threshold") if isinstance(given, dict) else None
+        if not isinstance(point, dict):
+            return given
+        if len(point) != 1 or not point.keys() <= POINTS.keys():
+            raise ValueError(f"evaluation.threshold holds {sorted(point)}, expected a rule or one of {sorted(POINTS)}")
+        ((name, value),) = point.items()
+        rule, field = POINTS[name]
+        return {**given, "threshold": rule, **({} if value is None else {field: value})}
+
+    @property
+    def operating_point(self) -> tuple[ThresholdRule, float, float]:
+        """All that fixes the threshold beside the validation images."""
+        return self.threshold, self.target, self.cost_ratio

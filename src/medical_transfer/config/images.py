@@ -10,6 +10,48 @@ from pydantic import Field, field_validator, model_validator
 from medical_transfer.config.base import Block, UserPath
 from medical_transfer.config.dicom import Dicom
 
+SixteenBit = Literal["quarantine", "full", "image"] | tuple[float, float]
+
+
+def words(value: Any) -> Any:
+    """Class names as YAML gives them: numbers become text.
+
+    Raises:
+        ValueError: a name was read as true or false.
+    """
+    if isinstance(value, dict):
+        return {words(found): words(used) for found, used in value.items()}
+    if isinstance(value, bool):
+        raise ValueError(f"YAML reads yes and no as true and false: put the class name in quotes (found {value})")  # noqa: TRY004 - pydantic takes ValueErrors
+    return str(value) if isinstance(value, int) else value
+
+
+def checked_pattern(pattern: str | None) -> str | None:
+    """A regular expression that has a group for the patient.
+
+    Raises:
+        ValueError: it is none, or has no group.
+    """
+    if pattern is not None:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        if groups < 1:
+            raise ValueError(f"{pattern!r} has no group: put the patient's part in parentheses, e.g. 'person(\\d+)'")
+    return pattern
+
+
+def checked_range(rule: SixteenBit) -> SixteenBit:
+    """A rule for 16 bits whose range, where it is one, rises.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if isinstance(rule, tuple) and rule[0] >= rule[1]:
+        raise ValueError(f"[{rule[0]:g}, {rule[1]:g}] is no range: the first number must be below the second")
+    return rule
+
 
 class Images(Block):
     """One set of images. One flat model: a kind is a value, so `--params=images.kind=...` works."""
@@ -41,7 +83,7 @@ class Images(Block):
     """Side in pixels at which images are decoded, cached and trained on."""
     fit: Literal["squash", "pad"] = "squash"
     """How an oblong image becomes square: stretched, or padded with black."""
-    sixteen_bit: Literal["quarantine", "full", "image"] | tuple[float, float] = "quarantine"
+    sixteen_bit: SixteenBit = "quarantine"
     """How more than 8 bits become 8: 0..65535 (`full`), each image's own range (`image`) or a fixed [low, high].
     There is no safe guess: by default such an image is quarantined with a reason."""
     max_pixels: int = Field(default=64_000_000, ge=1)
@@ -56,32 +98,17 @@ class Images(Block):
     @field_validator("classes", "positive_class", mode="before")
     @classmethod
     def _names_are_words(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {cls._names_are_words(found): cls._names_are_words(used) for found, used in value.items()}
-        if isinstance(value, bool):
-            raise ValueError(f"YAML reads yes and no as true and false: put the class name in quotes (found {value})")  # noqa: TRY004 - pydantic takes ValueErrors
-        return str(value) if isinstance(value, int) else value
+        return words(value)
 
     @field_validator("group_pattern")
     @classmethod
     def _pattern_has_a_group(cls, pattern: str | None) -> str | None:
-        if pattern is not None:
-            try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
-            if groups < 1:
-                raise ValueError(
-                    f"{pattern!r} has no group: put the patient's part in parentheses, e.g. 'person(\\d+)'"
-                )
-        return pattern
+        return checked_pattern(pattern)
 
     @field_validator("sixteen_bit")
     @classmethod
-    def _range_rises(cls, rule: str | tuple[float, float]) -> str | tuple[float, float]:
-        if isinstance(rule, tuple) and rule[0] >= rule[1]:
-            raise ValueError(f"[{rule[0]:g}, {rule[1]:g}] is no range: the first number must be below the second")
-        return rule
+    def _range_rises(cls, rule: SixteenBit) -> SixteenBit:
+        return checked_range(rule)
 
     @model_validator(mode="after")
     def _kind_has_its_place(self) -> Self:

@@ -23,6 +23,9 @@ from medical_transfer.types import AUDIT_COLUMNS
 UNREAD = (DUPLICATE, CONFLICT, BEYOND_LIMIT, NO_ROW, NO_PATH)
 """Rows whose reason begins so are not read: nobody will use their pixels."""
 
+UNUSABLE = (Unreadable, OSError, ValueError, MemoryError)
+"""What reading or decoding one image may raise: a fact about that image, and the others go on."""
+
 FACTS_AT_ONCE = 4096
 """So many rows of facts are gathered as objects before they become columns."""
 
@@ -83,13 +86,14 @@ def _examine(reader: Reader, path: str, images: Images, slot_SS3: NDArray[np.uin
         raw = reader.read(path)
         digest = _content_hash(raw)
         picture = decode(raw, images)
-    except (Unreadable, OSError, ValueError, MemoryError) as error:
-        return Facts(sha256=digest, failure=_reason(error))
+    except UNUSABLE as error:
+        return Facts(sha256=digest, failure=reason_of(error))
     slot_SS3[:] = picture.pixels_SS3
     return Facts(digest, picture.phash, picture.width, picture.height, picture.mode)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What stands in the row of an image that could not be read or decoded."""
     match error:
         case Unreadable():
             return str(error)

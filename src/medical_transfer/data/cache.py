@@ -50,6 +50,7 @@ MODULES = tuple(
         "dicom_pixels",
         "dicom_rows",
         "folders",
+        "label_check",
         "manifest",
         "npz",
         "pseudonyms",
@@ -164,7 +165,7 @@ def build_image_cache(
     fingerprint = reader.fingerprint()
     key = content_key(
         inputs={
-            "rows": _frame_hash(rows),
+            "rows": frame_hash(rows),
             "files": fingerprint,
             "need_labels": need_labels,
             "images": images.model_dump(mode="json", include=SHAPING),
@@ -222,5 +223,6 @@ def _reserve(path: Path, used_N: NDArray[np.bool_], size: int) -> NDArray[np.uin
     return pixels_NSS3
 
 
-def _frame_hash(rows: pd.DataFrame) -> str:
+def frame_hash(rows: pd.DataFrame) -> str:
+    """Hash of a table's names and values."""
     return hashlib.sha256(rows.to_csv(index=False, na_rep="\0").encode("utf-8")).hexdigest()

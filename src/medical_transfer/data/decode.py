@@ -60,13 +60,15 @@ class Decoded:
     phash: str
 
 
-def decode(raw: bytes | NDArray[Any], images: Images) -> Decoded:
+def decode(raw: bytes | NDArray[Any] | Image.Image, images: Images, *, hashed: bool = True) -> Decoded:
     """Decode one image and bring it to `images.size` by `images.fit`, bicubic with antialiasing.
 
     EXIF orientation is applied; palette, CMYK, grey and one-bit pictures become RGB; transparency is laid on black.
-    More than 8 bits become 8 as `images.sixteen_bit` says. An array is (H, W), (H, W, 1) or (H, W, 3).
+    More than 8 bits become 8 as `images.sixteen_bit` says. An array is (H, W), (H, W, 1) or (H, W, 3). A picture that
+    Pillow has opened already is taken as it is there: 16-bit colour was cut to 8 bits then.
 
-    `phash` is the 64-bit perceptual hash (DCT) of the whole picture's grey, 16 hexadecimal digits, by imagehash.
+    `phash` is the 64-bit perceptual hash (DCT) of the whole picture's grey, 16 hexadecimal digits, by imagehash; empty
+    where it is not wanted.
 
     Raises:
         Unreadable: with the reason.
@@ -75,10 +77,13 @@ def decode(raw: bytes | NDArray[Any], images: Images) -> Decoded:
         try:
             if isinstance(raw, np.ndarray):
                 picture, mode = _from_array(raw, images)
+            elif isinstance(raw, Image.Image):
+                picture, mode = _from_picture(raw, images)
             else:
                 picture, mode = _from_bytes(raw, images)
             pixels_SS3 = np.asarray(_square(picture, images))
-            return Decoded(pixels_SS3, picture.width, picture.height, mode, str(imagehash.phash(picture)))
+            phash = str(imagehash.phash(picture)) if hashed else ""
+            return Decoded(pixels_SS3, picture.width, picture.height, mode, phash)
         except UnidentifiedImageError as error:
             raise Unreadable("not an image") from error
         except Image.DecompressionBombError as error:
@@ -132,15 +137,24 @@ def _from_bytes(raw: bytes, images: Images) -> tuple[Image.Image, str]:
     if not raw:
         raise Unreadable("zero bytes")
     with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-        _check_size(image.width, image.height, images)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1:
-            raise Unreadable(f"animated or of several pages: {frames} frames, expected one picture")
+        _check_single(image, images)
         mode = image.mode
         if mode not in DEEP_MODES and _is_deep_colour(image, raw) and images.sixteen_bit != "full":
             raise Unreadable("more than 8 bits per channel in colour: only images.sixteen_bit=full applies")
         ImageOps.exif_transpose(image, in_place=True)
         return _rgb(image, images), mode
+
+
+def _from_picture(image: Image.Image, images: Images) -> tuple[Image.Image, str]:
+    _check_single(image, images)
+    return _rgb(ImageOps.exif_transpose(image), images), image.mode
+
+
+def _check_single(image: Image.Image, images: Images) -> None:
+    _check_size(image.width, image.height, images)
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise Unreadable(f"animated or of several pages: {frames} frames, expected one picture")
 
 
 def _is_deep_colour(image: Image.Image, raw: bytes) -> bool:

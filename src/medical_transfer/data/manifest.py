@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medical_transfer.config.images import Images
+from medical_transfer.data.label_check import refuse_several, refuse_uncertain
 from medical_transfer.data.tables import text
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import FOUND_COLUMNS, Split, UserError
@@ -38,7 +39,8 @@ def manifest_rows(found: pd.DataFrame, images: Images, *, seed: int = 0, need_la
     wins over one from the file name. `seed` draws the rows of `images.limit`.
 
     Raises:
-        UserError: `images.classes` names a class that was not found, or a rule for groups finds none.
+        UserError: `images.classes` names a class that was not found, a label is several or none for certain, or a rule
+            for groups finds none.
     """
     rows = found.reset_index(drop=True)
     rows.insert(0, "image_id", image_ids(rows["path"]))
@@ -50,6 +52,8 @@ def manifest_rows(found: pd.DataFrame, images: Images, *, seed: int = 0, need_la
     if need_labels:
         reason = reason.fillna(text(NO_LABEL if missing else None for missing in rows["label"].isna()))
     status = text("ok" if fine else "quarantined" for fine in reason.isna())
+    refuse_uncertain(rows["label"], images.classes)
+    refuse_several(rows["label"])
     rows["label"] = _used_names(rows["label"], images)
     reason = reason.fillna(dropped)
     beyond = _beyond_limit(

@@ -131,7 +131,7 @@ class NpzReader:
         if shape not in ((count,), (count, 1)):
             raise UserError(
                 f"{name} in {self._file} has shape {shape}, expected one label per image of {key}: ({count},). Save "
-                "class numbers or class names, no one-hot rows."
+                "class numbers or class names, no one-hot rows; multi-label sets are not supported."
             )
         values = self._values(name)
         names = self._words("class_names")

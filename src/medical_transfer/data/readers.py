@@ -131,7 +131,8 @@ class FolderReader:
     def find(self) -> pd.DataFrame:
         """One row per file below the root; files in no class folder have no label."""
         if not self._places:
-            raise UserError(f"{self._root} holds no files: set images.root to a folder with one sub-folder per class.")
+            wanted = "with one sub-folder per class" if self.need_labels else "that holds images"
+            raise UserError(f"{self._root} holds no files: set images.root to a folder {wanted}.")
         labels = (_split_and_label(path)[1] for path in self._places)
         return found_frame(self._places, labels, (_split_and_label(path)[0] for path in self._places))
 

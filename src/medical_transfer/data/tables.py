@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from medical_transfer.data.label_check import SUPPORTED, finding_columns
 from medical_transfer.types import AUDIT_COLUMNS, FOUND_COLUMNS, UserError
 
 TEXT = pd.StringDtype(na_value=np.nan)
@@ -56,6 +57,13 @@ def read_table(table: Path, *, need_labels: bool, quote_cells: bool = True) -> p
     needed = ["path", "label"] if need_labels else ["path"]
     for column in needed:
         if column not in raw.columns:
+            findings = finding_columns(raw, KNOWN_COLUMNS)
+            if column == "label" and len(findings) > 1:
+                raise UserError(
+                    f"{table} has no column 'label', but {len(findings)} columns of one finding each "
+                    f"({', '.join(findings[:3])}, ...); {SUPPORTED}, no multi-label sets. Write a column 'label' that "
+                    "says for each image whether the finding that you want is there, and leave uncertain ones empty."
+                )
             raise UserError(
                 f"{table} has no column {column!r}: found {list(map(str, raw.columns))}, expected path and label "
                 "(optional: group, split, site). Rename your columns."

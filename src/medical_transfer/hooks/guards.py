@@ -9,6 +9,7 @@ instead of the parameter.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import NOTHING_ADAPTS, Model
+from medical_transfer.config.predict import Predict
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
 from medical_transfer.runtime.nearest import did_you_mean
@@ -205,11 +207,26 @@ def check_compared(parameters: dict[str, Any]) -> None:
         place_of(name, getattr(compare, name))
 
 
+def check_new_images(parameters: dict[str, Any], *, block: str) -> None:
+    """Check that new images are named and there, before a model is looked for.
+
+    Raises:
+        UserError: says what to set.
+    """
+    from medical_transfer.data.new_images import kind_of  # noqa: PLC0415 - numpy, which few commands need
+
+    asked = BLOCKS[block].model_validate(parameters.get(block, {}))
+    assert isinstance(asked, Predict)
+    kind_of(asked, block)
+
+
 READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("params:transferability", check_sources),
     ("params:domain_distance", check_two_sites),
     ("params:layer_choice", check_layers),
     ("params:compare", check_compared),
+    ("params:predict", partial(check_new_images, block="predict")),
+    ("params:validate", partial(check_new_images, block="validate")),
 )
 """What a pipeline reads -> the check of it."""
 

@@ -1,11 +1,12 @@
 """Where a probability becomes a decision: set on validation, then frozen.
 
-An image is positive where its score is at least the threshold. `prevalence` and `half` follow from what a calibrated
-probability means: sensitivity + specificity is greatest where an image is as likely among the positives as among the
-negatives, which is where p equals the prevalence. The other rules search the validation scores. A threshold that is
-found so lies half-way between two neighbouring scores, so that it does not hang on the last digit of one of them; among
-equally good thresholds the one nearest to one half wins, then the lower: the answer depends on the images, not on their
-order. The best cut of few images is mostly chance (its error falls with the cube root of N only), hence the default.
+An image is positive where its score is at least the threshold. `prevalence`, `costs` and `half` follow from what a
+calibrated probability means: sensitivity + specificity is greatest where an image is as likely among the positives as
+among the negatives, which is where p equals the prevalence. The other rules search the validation scores. A threshold
+that is found so lies half-way between two neighbouring scores, so that it does not hang on the last digit of one of
+them; among equally good thresholds the one nearest to one half wins, then the lower: the answer depends on the images,
+not on their order. The best cut of few images is mostly chance (its error falls with the cube root of N only), hence
+the default.
 
 Shapes: N images, C classes, T candidate thresholds, P positive and Q negative scores.
 """
@@ -23,20 +24,26 @@ from medical_transfer.types import UserError
 HALF = 0.5
 
 
-def fit_threshold(labels_N: Codes, scores_N: Floats, rule: ThresholdRule, target: float = 0.95) -> float:
+def fit_threshold(
+    labels_N: Codes, scores_N: Floats, rule: ThresholdRule, target: float = 0.95, cost_ratio: float = 1.0
+) -> float:
     """Set the threshold of the positive class's calibrated probability.
 
     Args:
         labels_N: 1 for positive images, 0 for negative ones.
         scores_N: probability of the positive class, within 0..1.
-        rule: `half`, `prevalence` (the share of positives among the labels), or a rule of the menu `RULES`.
+        rule: `half`, `costs`, `prevalence` (the share of positives among the labels), or a rule of the menu `RULES`.
         target: sensitivity or specificity to be reached, for the rules of that name.
+        cost_ratio: cost of a missed positive over that of a false alarm, for `costs`: an image is called positive where
+            p times it is at least 1 - p (Elkan 2001, The foundations of cost-sensitive learning, eq. 2).
 
     Raises:
         UserError: the rule compares classes and there is only one.
     """
     if rule == "half":
         return HALF
+    if rule == "costs":
+        return 1 / (1 + cost_ratio)
     positive_P, negative_Q = np.sort(scores_N[labels_N == 1]), np.sort(scores_N[labels_N == 0])
     if not positive_P.size or not negative_Q.size:
         raise UserError(

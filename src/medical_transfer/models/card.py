@@ -15,9 +15,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-import medical_transfer
 from medical_transfer.config.augmentation import Symmetry
 from medical_transfer.config.base import Block
+from medical_transfer.config.images import SixteenBit
+from medical_transfer.data.new_images import Wants
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.source import Fused, Source
 from medical_transfer.runtime.files import read_json, sha256_of, write_json
@@ -34,7 +35,7 @@ CHECKSUM = "card_sha256"
 def current_versions() -> dict[str, str]:
     """Versions of this package and of the libraries that rebuild a network."""
     libraries = {name: version(name) for name in ("torch", "torchvision", "timm", "onnxruntime")}
-    return {"medical_transfer": medical_transfer.__version__, **libraries}
+    return {"medical_transfer": version("medical-transfer"), **libraries}
 
 
 class MemberCard(Block):
@@ -91,6 +92,8 @@ class ModelCard(Block):
     """Side in pixels of the images that it was trained on."""
     fit: Literal["squash", "pad"]
     """How an oblong image became square."""
+    sixteen_bit: SixteenBit = "quarantine"
+    """How more than 8 bits became 8."""
     symmetries: tuple[Symmetry, ...] = ()
     """Mirror images over which a prediction is averaged, beside the image itself."""
     temperature: float = Field(default=1.0, gt=0)
@@ -112,8 +115,15 @@ class ModelCard(Block):
     the features. Filled in when the model is saved."""
     sha256: str = ""
     """Checksum of the tensors' file; filled in when the model is saved."""
+    reference_sha256: str = ""
+    """Checksum of the file of features that the model saw; empty where there is none."""
     card_sha256: str = ""
     """Checksum of everything else in the card; filled in when it is written."""
+
+    @property
+    def wants(self) -> Wants:
+        """How images become the model's pixels."""
+        return Wants(self.size, self.fit, self.sixteen_bit)
 
     @model_validator(mode="after")
     def _classes_are_told_apart(self) -> Self:

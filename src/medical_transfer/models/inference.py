@@ -1,18 +1,57 @@
-"""Logits of a trained classifier for cached images, at flat memory."""
+"""Logits of a trained classifier, and what its last layer sees, at flat memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
-from torch import Tensor
+from torch import Tensor, nn
 
 from medical_transfer.config.augmentation import Symmetry
 from medical_transfer.data.augment import FLIPPED_AXES
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.runner import Runner, fast_runner, in_chunks
+
+Look = Callable[[Tensor, Sequence[Symmetry]], tuple[NDArray[np.float64], NDArray[np.float32]]]
+"""From images (N, 3, S, S) in [0, 1], and mirror images to average over, to logits (N, C) and features (N, H)."""
+
+
+class WithFeatures(nn.Module):
+    """A classifier that gives its logits and also what its last layer sees."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, C) and features (N, H) of images (N, 3, S, S) in [0, 1]."""
+        embedded = self.classifier.embed(images, 0)
+        return self.classifier.classify(embedded), embedded
+
+
+def looking(classifier: Classifier, size: int) -> Look:
+    """A function to logits as those of `predict_logits`, and features of the images as they are, not mirrored."""
+    both = fast_runner(WithFeatures(classifier).eval(), outputs=("logits", "features"), size=size)
+
+    def look(images: Tensor, symmetries: Sequence[Symmetry]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        logits_NC, features_NH = both(images)
+        mirrored = [both(images.flip(FLIPPED_AXES[symmetry]))[0] for symmetry in symmetries]
+        if not mirrored:
+            return logits_NC.astype(np.float64), features_NH
+        return mean_probability(np.stack([logits_NC, *mirrored]).astype(np.float64)), features_NH
+
+    return look
+
+
+def look_at(
+    look: Look, pixels_NSS3: NDArray[np.uint8], slots_n: NDArray[np.int64], symmetries: Sequence[Symmetry] = ()
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Logits (n, C) and features (n, H) of the images in `slots_n`, in their order."""
+    seen = [look(images, symmetries) for images in in_chunks(pixels_NSS3, slots_n, "Looking")]
+    logits, features = zip(*seen, strict=True)
+    return np.concatenate(logits), np.concatenate(features)
 
 
 def predict_logits(

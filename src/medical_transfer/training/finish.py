@@ -14,8 +14,10 @@ from medical_transfer.metrics.thresholds import fit_threshold
 from medical_transfer.models.card import ModelCard, source_facts
 from medical_transfer.models.checkpoint import save_checkpoint
 from medical_transfer.models.classifier import Classifier
-from medical_transfer.models.inference import predict_logits
+from medical_transfer.models.inference import look_at, looking
 from medical_transfer.models.recipe import Recipe
+from medical_transfer.models.reference import Reference, drawn_rows, write_reference
+from medical_transfer.runtime.seeds import generator
 from medical_transfer.training.learning_set import LearningSet
 
 
@@ -29,9 +31,7 @@ def save_calibrated(
     number_formats: dict[str, str],
 ) -> None:
     """Calibrate the trained classifier on the validation rows and write it with its card to `folder`."""
-    logits_NC = predict_logits(
-        classifier, learning.cache.pixels_NSS3, learning.val.slots_N, recipe.augmentation.symmetries
-    )
+    logits_NC, reference = _seen(classifier, learning, recipe)
     positive = positive_of(learning.classes, recipe.images.positive_class)
     temperature, threshold = _calibration(logits_NC, positive, learning, recipe.evaluation)
     card = ModelCard(
@@ -44,6 +44,7 @@ def save_calibrated(
         positive_class=positive,
         size=recipe.images.size,
         fit=recipe.images.fit,
+        sixteen_bit=recipe.images.sixteen_bit,
         symmetries=recipe.augmentation.symmetries,
         temperature=temperature,
         threshold=threshold,
@@ -51,8 +52,28 @@ def save_calibrated(
         data_fingerprint=learning.cache.meta["fingerprint"],
         data_licence=licence_of(recipe.images),
         number_formats=number_formats,
+        reference_sha256=write_reference(folder, reference),
     )
     save_checkpoint(folder, classifier, card)
+
+
+def _seen(classifier: Classifier, learning: LearningSet, recipe: Recipe) -> tuple[NDArray[np.float64], Reference]:
+    """Logits of all validation rows; features of training and validation rows that later images are held against."""
+    pixels_NSS3, val = learning.cache.pixels_NSS3, learning.val
+    look = looking(classifier, pixels_NSS3.shape[1])
+    logits_NC, features_NH = look_at(look, pixels_NSS3, val.slots_N, recipe.augmentation.symmetries)
+    judged_m = drawn_rows(val.labels_N, generator(recipe.seed, "reference/val"))
+    learned = learning.train.take(drawn_rows(learning.train.labels_N, generator(recipe.seed, "reference/train")))
+    reference = Reference(
+        train_ND=look_at(look, pixels_NSS3, learned.slots_N)[1],
+        train_labels_N=learned.labels_N,
+        train_groups_N=learned.groups_N,
+        val_MD=features_NH[judged_m],
+        val_labels_M=val.labels_N[judged_m],
+        val_groups_M=val.groups_N[judged_m],
+        val_logits_MC=logits_NC[judged_m].astype(np.float32),
+    )
+    return logits_NC, reference
 
 
 def _calibration(
@@ -74,4 +95,4 @@ def positive_of(classes: tuple[str, ...], asked: str | None) -> str | None:
 
 def threshold_of(scores_N: NDArray[np.float64], positive_N: NDArray[np.bool_], evaluation: Evaluation) -> float:
     """Decision threshold on the calibrated probability of the positive class, by the configured rule."""
-    return fit_threshold(positive_N.astype(np.int64), scores_N, evaluation.threshold, evaluation.target)
+    return fit_threshold(positive_N.astype(np.int64), scores_N, *evaluation.operating_point)

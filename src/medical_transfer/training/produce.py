@@ -20,6 +20,7 @@ from medical_transfer.models.building import build
 from medical_transfer.models.card import CARD_FILE, EPOCHS, WEIGHTS_FILE
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.recipe import Recipe
+from medical_transfer.models.reference import REFERENCE_FILE
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.splits.leakage import split_hash
@@ -29,7 +30,7 @@ from medical_transfer.training.learning_set import LearningSet, learning_set, un
 from medical_transfer.training.lesson import learn_lesson
 from medical_transfer.training.phase_rows import prepare_rows
 
-KEPT = (CARD_FILE, WEIGHTS_FILE, "history.json", EPOCHS)
+KEPT = (CARD_FILE, WEIGHTS_FILE, REFERENCE_FILE, "history.json", EPOCHS)
 """What a finished model's folder holds."""
 
 

@@ -101,7 +101,7 @@ def train_once(
         "cache": cache.key,
         "split": split_hash(manifest),
         "source": recipe.source.identity,
-        "threshold": [recipe.evaluation.threshold, recipe.evaluation.target],
+        "threshold": list(recipe.evaluation.operating_point),
         "positive": recipe.images.positive_class,
         "licence": recipe.images.licence,
         "seed": recipe.seed,
