@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from medical_transfer.pipelines import (
     adaptation,
     augmentation,
+    distillation,
     domain_distance,
     evaluation,
     ingestion,
@@ -49,6 +50,10 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
     "layer_choice": (FIRST_SITE, layer_choice.create_pipeline),
     "domain_distance": (BOTH_SITES, domain_distance.create_pipeline),
     "medical_adaptation": ((*BOTH_SITES, "transferability", "model_building"), adaptation.create_pipeline),
+    "medical_distillation": (
+        (*BOTH_SITES, "transferability", "model_building", "training", "evaluation"),
+        distillation.create_pipeline,
+    ),
 }
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 

@@ -25,6 +25,7 @@ from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
+from medical_transfer.config.medical_distillation import MedicalDistillation
 from medical_transfer.config.model import NOTHING_ADAPTS, Model
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
@@ -101,6 +102,18 @@ def check_sources(parameters: dict[str, Any]) -> None:
 
     transferability = Transferability.model_validate(parameters["transferability"])
     check_names(transferability.sources, Backbones.model_validate(parameters.get("backbones", {})))
+
+
+def check_student(parameters: dict[str, Any]) -> None:
+    """Check the name of the student against the sources that there are.
+
+    Raises:
+        UserError: names what may have been meant.
+    """
+    from medical_transfer.models.backbones import check_names  # noqa: PLC0415 - numpy, which few commands need
+
+    student = MedicalDistillation.model_validate(parameters.get("medical_distillation", {})).student
+    check_names([student], Backbones.model_validate(parameters.get("backbones", {})))
 
 
 def check_two_sites(parameters: dict[str, Any]) -> None:
@@ -192,6 +205,7 @@ READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("params:transferability", check_sources),
     ("params:domain_distance", check_two_sites),
     ("params:layer_choice", check_layers),
+    ("params:medical_distillation", check_student),
 )
 """What a pipeline reads -> the check of it."""
 

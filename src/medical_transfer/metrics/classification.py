@@ -129,12 +129,12 @@ def mcc(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
 
 def sensitivity(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
     """Share of the positive images (class 1 of two) that are decided positive."""
-    return _recall(labels_N, decided_NC, weights_BN, of=1)
+    return class_recall(labels_N, decided_NC, weights_BN, of=1)
 
 
 def specificity(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
     """Share of the negative images (class 0 of two) that are decided negative."""
-    return _recall(labels_N, decided_NC, weights_BN, of=0)
+    return class_recall(labels_N, decided_NC, weights_BN, of=0)
 
 
 def confusion_matrix(labels_N: Codes, decided_N: Codes, classes: int) -> npt.NDArray[np.int64]:
@@ -166,7 +166,8 @@ def _macro(metric: _ClassMetric, labels_N: Codes, scores_NC: Floats, weights_BN:
     return np.asarray(np.mean(values_CB, axis=0))
 
 
-def _recall(labels_N: Codes, decided_NC: Floats, weights_BN: Floats, *, of: int) -> Floats:
+def class_recall(labels_N: Codes, decided_NC: Floats, weights_BN: Floats, *, of: int) -> Floats:
+    """Share of the images of class `of` that are decided as it."""
     true_N = (labels_N == of).astype(float)
     return ratio(weights_BN @ (true_N * decided_NC[:, of]), weights_BN @ true_N)
 
