@@ -11,7 +11,7 @@ run: .venv/installed
 
 test: .venv/installed lint
 	$(BIN)/python -m medical_transfer fetch
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: test
 

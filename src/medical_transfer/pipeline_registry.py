@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from medical_transfer.pipelines import (
     adaptation,
     augmentation,
+    compare,
     distillation,
     domain_distance,
     evaluation,
@@ -26,6 +27,7 @@ from medical_transfer.pipelines import (
     transferability,
 )
 from medical_transfer.pipelines.site import TARGET
+from medical_transfer.studies import adaptation as adaptation_study
 from medical_transfer.studies import finetuning, tuning
 from medical_transfer.studies import transferability as transferability_study
 
@@ -49,6 +51,7 @@ BOTH_SITES = (*FIRST_SITE, "target_ingestion", "target_split")
 BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
     "layer_choice": (FIRST_SITE, layer_choice.create_pipeline),
     "domain_distance": (BOTH_SITES, domain_distance.create_pipeline),
+    "compare": ((), compare.create_pipeline),
     "medical_adaptation": ((*BOTH_SITES, "transferability", "model_building"), adaptation.create_pipeline),
     "medical_distillation": (
         (*BOTH_SITES, "transferability", "model_building", "training", "evaluation"),
@@ -58,6 +61,7 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 
 STUDIES: dict[str, Callable[[], Pipeline]] = {
+    "study_adaptation": adaptation_study.create_pipeline,
     "study_finetuning": finetuning.create_pipeline,
     "study_transferability": transferability_study.create_pipeline,
     "study_tuning": tuning.create_pipeline,

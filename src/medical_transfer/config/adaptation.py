@@ -8,7 +8,7 @@ from pydantic import Field
 
 from medical_transfer.config.base import Block
 
-ADAPTING = ("dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training")
+ADAPTING = ("dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training", "dann_self_training")
 """Values of `training.kind` that learn from `target_images` too, without labels."""
 
 TARGET_SCORES = {
@@ -108,3 +108,14 @@ class SelfTraining(Block):
     """Least probability of an answer that counts (`fixmatch`)."""
     share: float = Field(default=0.9, gt=0, le=1)
     """Least confidence of an answer that counts, as a share of that on the source (`adamatch`)."""
+
+
+class DannSelfTraining(Adversary):
+    """DANN and FixMatch's pseudo-labels together."""
+
+    reversal: float = Field(default=0.5, ge=0)
+    """Strength of the reversed gradient (alpha) at its highest; 0: pseudo-labels alone."""
+    weight: float = Field(default=1.0, ge=0)
+    """Weight of the pseudo-labels beside the cross-entropy; 0: DANN alone."""
+    threshold: float = Field(default=0.9, ge=0, le=1)
+    """Least probability of an answer that counts as a label."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from medical_transfer.config.base import Block
 
-Policy = Literal["none", "gentle", "flips", "mirrored", "chapter"]
+Policy = Literal["none", "gentle", "flips", "mirrored", "chapter", "textured"]
 
 Symmetry = Literal["left_right", "up_down", "half_turn"]
 """A mirror image: left and right exchanged, top and bottom, or both."""
@@ -22,6 +22,7 @@ SYMMETRIES: Mapping[Policy, tuple[Symmetry, ...]] = MappingProxyType(
         "flips": ("left_right", "up_down", "half_turn"),
         "mirrored": ("left_right", "up_down", "half_turn"),
         "chapter": ("left_right",),
+        "textured": (),
     }
 )
 """The mirror images that a policy shows to the network as examples of the same class."""
@@ -31,7 +32,8 @@ class Augmentation(Block):
     """A policy by name, and how many views of each image are cached."""
 
     policy: Policy = "flips"
-    """`gentle`: small moves; `flips`: mirror images; `mirrored`: both; `chapter`: crop, flip, rotation, jitter."""
+    """`gentle`: small moves; `flips`: mirror images; `mirrored`: both; `chapter`: crop, flip, rotation, jitter;
+    `textured`: small moves on random grounds, inverted and coloured (digits and other plain shapes)."""
     views: int = Field(default=4, ge=1, le=64)
     """Augmented views per training image where the frozen part of the network is computed once."""
     average_mirrored: bool = True

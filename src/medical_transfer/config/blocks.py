@@ -8,6 +8,7 @@ from typing import Any
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block, Run
+from medical_transfer.config.compare import Compare
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
@@ -18,6 +19,7 @@ from medical_transfer.config.medical_distillation import MedicalDistillation
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
+from medical_transfer.config.study_adaptation import StudyAdaptation
 from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
@@ -38,9 +40,11 @@ BLOCKS: dict[str, type[Block]] = {
     "model": Model,
     "training": Training,
     "evaluation": Evaluation,
+    "compare": Compare,
     "medical_adaptation": MedicalAdaptation,
     "medical_distillation": MedicalDistillation,
     "studies": Studies,
+    "study_adaptation": StudyAdaptation,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,
     "study_tuning": StudyTuning,

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from medical_transfer.config.base import Block
 
-Kind = Literal["dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training"]
+Kind = Literal["dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training", "dann_self_training"]
 
 
 class MedicalAdaptation(Block):

@@ -12,6 +12,7 @@ from medical_transfer.config.adaptation import (
     Cdan,
     Coral,
     Dann,
+    DannSelfTraining,
     Jmmd,
     Mcd,
     Mmd,
@@ -57,7 +58,18 @@ class Finetune(Block):
 class Training(Block):
     """One block for all methods: `kind` names the method, and only sub-blocks that it reads count."""
 
-    kind: Literal["finetune", "dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training", "distill"] = "finetune"
+    kind: Literal[
+        "finetune",
+        "dann",
+        "cdan",
+        "mmd",
+        "jmmd",
+        "coral",
+        "mcd",
+        "self_training",
+        "dann_self_training",
+        "distill",
+    ] = "finetune"
     """The method of `medical_transfer.methods` that trains; `distill` learns from a teacher too, all others but
     `finetune` from `target_images`, without its labels."""
     epochs: int = Field(default=6, ge=1)
@@ -80,6 +92,8 @@ class Training(Block):
     compile: Literal["auto", "always", "never"] = "auto"
     """torch.compile for the trunk. `auto`: on CUDA, where timed steps say that it pays within the phase; never on a
     CPU."""
+    keep_epochs: bool = False
+    """Keep the network of every epoch beside the best one, in the model's folder (to study how epochs are chosen)."""
     cached: bool = True
     """Compute what is frozen once, under `augmentation.views` views of each image, and learn from that; false: compute
     it anew for each image of each epoch, under an augmentation of its own (slow; for comparison)."""
@@ -93,6 +107,7 @@ class Training(Block):
     mcd: Mcd = Mcd()
     self_training: SelfTraining = SelfTraining()
     distill: Distill = Distill()
+    dann_self_training: DannSelfTraining = DannSelfTraining()
 
     @property
     def adapts(self) -> bool:

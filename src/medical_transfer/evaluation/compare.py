@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.evaluation.evaluate import identity_of_test
 from medical_transfer.evaluation.measures import noise_of, statistics_of
 from medical_transfer.evaluation.scored import Scored, check_columns, positive_last, read_scored
 from medical_transfer.metrics.delong import paired_difference
@@ -50,6 +51,7 @@ class Comparison(TypedDict):
     classes: list[str]
     positive: str | None
     split_hash: str
+    test_set: str | None
     metrics: dict[str, Pair]
     delong: DeLongTest | None
     agreement: float
@@ -96,6 +98,7 @@ def compare(
         classes=list(classes),
         positive=ordered[-1] if one.binary else None,
         split_hash=split_hash(first),
+        test_set=identity_of_test(first),
         metrics=_pairs(one, other, config, seed),
         delong=_delong(one, other, config) if one.binary else None,
         agreement=float((one.decided_N == other.decided_N).mean()) if one.labels_N.size else math.nan,

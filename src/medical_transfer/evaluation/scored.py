@@ -5,9 +5,10 @@ Shapes: N images, C classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from medical_transfer.metrics.classification import Codes, Floats
@@ -29,6 +30,13 @@ class Scored:
     decided_N: Codes
     groups_N: Codes
     left_out: dict[str, int]
+    places_N: Codes
+    """Positions of the images in the table that they were read from."""
+
+    def take(self, kept_N: npt.NDArray[np.bool_]) -> Scored:
+        """Some of the images; `left_out` stays that of all."""
+        arrays = ("labels_N", "probabilities_NC", "decided_N", "groups_N", "places_N")
+        return replace(self, **{name: getattr(self, name)[kept_N] for name in arrays})
 
     @property
     def binary(self) -> bool:
@@ -79,7 +87,8 @@ def read_scored(predictions: pd.DataFrame, split: Split, classes: list[str], thr
     Raises:
         UserError: a label or decision is no class, probabilities are none, or decisions contradict the threshold.
     """
-    rows = predictions[predictions["split"] == split]
+    of_split_M = (predictions["split"] == split).to_numpy(dtype=bool)
+    rows = predictions[of_split_M]
     scored_N = rows[[f"p_{name}" for name in classes]].notna().all(axis=1).to_numpy()
     labelled_N = rows["label"].notna().to_numpy()
     kept = rows[scored_N & labelled_N]
@@ -98,6 +107,7 @@ def read_scored(predictions: pd.DataFrame, split: Split, classes: list[str], thr
         decided_N=decided_N,
         groups_N=_group_codes(kept["group_id"]),
         left_out={"quarantined": int((~scored_N).sum()), "unlabelled": int((scored_N & ~labelled_N).sum())},
+        places_N=np.flatnonzero(of_split_M)[scored_N & labelled_N],
     )
 
 

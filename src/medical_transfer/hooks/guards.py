@@ -21,6 +21,7 @@ from pydantic_core import ErrorDetails
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block
 from medical_transfer.config.blocks import BLOCKS
+from medical_transfer.config.compare import Compare
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
@@ -177,9 +178,12 @@ def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> Non
     model = Model.model_validate(parameters.get("model", {}))
     if (model.freeze, model.head) == ("all", "linear"):
         raise UserError(NOTHING_ADAPTS)
-    if training.kind == "self_training" and parameters.get("augmentation", {}).get("policy") == "none":
+    if (
+        training.kind in {"self_training", "dann_self_training"}
+        and parameters.get("augmentation", {}).get("policy") == "none"
+    ):
         raise UserError(
-            "training.kind=self_training learns from augmented views of the target, but augmentation.policy is none: "
+            f"training.kind={training.kind} learns from augmented views of the target, but augmentation.policy is none: "
             "set it to flips or another policy."
         )
 
@@ -201,11 +205,25 @@ def check_teacher(parameters: dict[str, Any]) -> None:
         check_pictures(folder, card, size=images.size, fit=images.fit)
 
 
+def check_compared(parameters: dict[str, Any]) -> None:
+    """Check that both models that are compared are named and there.
+
+    Raises:
+        UserError: says which is not, and what was expected.
+    """
+    from medical_transfer.evaluation.sides import place_of  # noqa: PLC0415 - pandas, which few commands need
+
+    compare = Compare.model_validate(parameters.get("compare", {}))
+    for name in ("a", "b"):
+        place_of(name, getattr(compare, name))
+
+
 READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("params:transferability", check_sources),
     ("params:domain_distance", check_two_sites),
     ("params:layer_choice", check_layers),
     ("params:medical_distillation", check_student),
+    ("params:compare", check_compared),
 )
 """What a pipeline reads -> the check of it."""
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from medical_transfer.methods.cdan import Cdan
 from medical_transfer.methods.coral import Coral
 from medical_transfer.methods.dann import Dann
+from medical_transfer.methods.dann_self_training import DannSelfTraining
 from medical_transfer.methods.distill import Distill
 from medical_transfer.methods.finetune import FineTune
 from medical_transfer.methods.jmmd import Jmmd
@@ -30,6 +31,7 @@ METHODS: Mapping[str, type[FineTune]] = MappingProxyType(
         "mcd": Mcd,
         "self_training": SelfTraining,
         "distill": Distill,
+        "dann_self_training": DannSelfTraining,
     }
 )
 """`training.kind` -> method."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from medical_transfer.models.digit_nets import DIGIT_NETS
 from medical_transfer.models.early_stages import whole_of
 from medical_transfer.models.students import CHAPTER
 from medical_transfer.types import UserError
@@ -83,7 +84,7 @@ def native_size(architecture: str) -> int:
             from torchvision import models  # noqa: PLC0415
 
             return int(models.get_model_weights(name).DEFAULT.transforms().crop_size[0])
-    return 32 if name.endswith("_cifar") or name in CHAPTER else 224
+    return 32 if name.endswith("_cifar") or name in CHAPTER or name in DIGIT_NETS else 224
 
 
 def timm_facts(name: str) -> Any:
@@ -188,4 +189,5 @@ HOUSE: dict[str, Callable[[int], nn.Module]] = {
     "resnet56_cifar": _cifar_resnet(9),
     "squeezenet1_1_leaky": _leaky_squeezenet,
     **CHAPTER,
+    **DIGIT_NETS,
 }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
+from medical_transfer.models.digit_sources import DIGITS
 from medical_transfer.models.early_stages import early_name, early_source, whole_of
 from medical_transfer.models.fusion import fuse, members_of
 from medical_transfer.models.preprocessing import Preprocessing
@@ -142,7 +143,7 @@ _MENU = (
         parameters=28_589_128,
     ),
 )
-SOURCES: dict[str, Source] = {source.name: source for source in (*_MENU, *RELEASED)}
+SOURCES: dict[str, Source] = {source.name: source for source in (*_MENU, *RELEASED, *DIGITS)}
 """The menu of sources by name."""
 
 

@@ -25,6 +25,8 @@ from medical_transfer.runtime.stage import MARK
 from medical_transfer.types import UserError
 
 CARD_FILE = "model.json"
+EPOCHS = "epochs"
+"""Folder beside a model that holds the network of every epoch, where `training.keep_epochs` asks for them."""
 WEIGHTS_FILE = "model.safetensors"
 CHECKSUM = "card_sha256"
 

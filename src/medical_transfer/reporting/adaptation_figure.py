@@ -21,6 +21,7 @@ NAMES = {
     "coral": "Deep CORAL",
     "mcd": "MCD",
     "self_training": "self-training",
+    "dann_self_training": "DANN + self-training",
 }
 """Methods as people call them."""
 

@@ -24,6 +24,8 @@ from medical_transfer.types import UserError
 logger = logging.getLogger(__name__)
 
 RESULT = "trial.json"
+ALSO_MODULES = ("medical_transfer.evaluation.epochs", "medical_transfer.evaluation.embedded")
+"""What measures more of a trial than the main job does, beside the function itself."""
 
 Handed = Mapping[str, Any]
 """The datasets that a trial reads and does not make: `main_job.HANDED`."""
@@ -38,7 +40,8 @@ def key_of(place: Place, trial: Trial, handed: Handed) -> str:
         "facts": main_job.facts_of(handed, merged(parameters, trial.parameters)),
         "judged": place.judged,
     }
-    return content_key(inputs=inputs, parameters=[], modules=main_job.SOURCE_MODULES)
+    more = (place.also.__module__, *ALSO_MODULES) if place.also else ()
+    return content_key(inputs=inputs, parameters=[], modules=[*main_job.SOURCE_MODULES, *more])
 
 
 def attempt(place: Place, key: str, trial: Trial, handed: Handed) -> Done | Failure:
@@ -81,6 +84,8 @@ def _finished(place: Place, key: str, trial: Trial, handed: Handed) -> Done:
         given = place.parameters_of(root, trial.seed, trial.parameters)
         run_stages(place.session, main_job.TRIED, given, given=handed)
         measured, seconds = main_job.measured_in(root, place.judged)
+        if place.also is not None:
+            measured += place.also(root, handed, trial.seed)
         write_json(root / RESULT, to_json(Done(key, trial, round(seconds, 2), tuple(measured))))
         main_job.tidy(root)
 

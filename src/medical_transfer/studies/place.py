@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from medical_transfer.config.folders import Folders
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.studies.inner_session import merged
+from medical_transfer.studies.trials import Measured
 from medical_transfer.types import Split
 
 
@@ -18,7 +19,8 @@ class Place:
     """Where a study runs: its name, the session that it was started in, and that session's folders.
 
     `parameters` hold in all trials of the study, over those of the session; `judged` is the split that trials are
-    measured on.
+    measured on. `also` measures more of a finished trial, from its folder, what it was handed and its seed; it is a
+    function of a module, so that it can be sent to another process.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Place:
     folders: Folders
     parameters: dict[str, Any]
     judged: Split = "test"
+    also: Callable[[Path, Mapping[str, Any], int], list[Measured]] | None = None
 
     @property
     def root(self) -> Path:

@@ -11,6 +11,7 @@ import lightning
 import torch
 
 from medical_transfer.methods.contract import Phase
+from medical_transfer.models.card import EPOCHS
 from medical_transfer.models.weight_files import write_tensors
 from medical_transfer.runtime.devices import move
 from medical_transfer.runtime.files import read_json, write_json
@@ -89,6 +90,20 @@ class KeepBest(lightning.Callback):
         if record.get("warms_up", False) and not phase.warms_up:
             return nothing
         return merit(record["selection"], record["val_loss"])
+
+
+class KeepEpochs(lightning.Callback):
+    """Write the predictor of every epoch to `epochs/<phase>_<epoch>.safetensors`; one done again replaces its file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / EPOCHS
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write it, trained or not by this phase."""
+        module = cast("MethodModule", pl_module)
+        self.folder.mkdir(exist_ok=True)
+        name = f"{module.phase.name}_{trainer.current_epoch:03d}.safetensors"
+        write_tensors(module.method.predictor(), self.folder / name)
 
 
 def merit(selection: float, val_loss: float) -> tuple[float, float]:

@@ -29,7 +29,7 @@ from medical_transfer.methods.contract import Phase
 from medical_transfer.models.weight_files import write_tensors
 from medical_transfer.runtime.devices import NumberFormat
 from medical_transfer.runtime.files import read_json, write_json
-from medical_transfer.training.callbacks import History, KeepBest, StopEarly, StopOnNaN
+from medical_transfer.training.callbacks import History, KeepBest, KeepEpochs, StopEarly, StopOnNaN
 from medical_transfer.training.checkpoint_io import WholeFiles
 from medical_transfer.training.compiling import compile_error, compiled, tell_failed
 from medical_transfer.training.data import PhaseData
@@ -159,6 +159,7 @@ def _trainer(module: MethodModule, training: Training, folder: Path) -> lightnin
             StopOnNaN(),
             History(folder / "history.json"),
             KeepBest(folder),
+            *([KeepEpochs(folder)] if training.keep_epochs else ()),
             StopEarly(folder / "history.json", patience=training.patience),
             # top 1 without a monitor is the newest; `save_last` without a top 1 would write only when training ends
             ModelCheckpoint(folder / phase.name, "last", save_top_k=1, enable_version_counter=False),

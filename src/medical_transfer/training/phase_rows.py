@@ -16,6 +16,7 @@ from medical_transfer.models.activation_map import worst
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.features import Views
 from medical_transfer.models.recipe import Recipe
+from medical_transfer.models.weights import Untrained
 from medical_transfer.training.cached_views import cached_views
 from medical_transfer.training.data import PhaseData
 from medical_transfer.training.learning_set import LearningSet
@@ -34,7 +35,7 @@ class PhaseRows:
 
     learning: LearningSet
     recipe: Recipe
-    train: Views
+    train: Views | None
     val: Views | None
     views: int
     target: tuple[Views, Views] | None = None
@@ -46,6 +47,7 @@ class PhaseRows:
         if phase.cut == 0 or self.val is None:
             learn, judge = (_images(source.cache, part) for part in (source.train, source.val))
         else:
+            assert self.train is not None
             learn = _activations(self.train, phase.cut, self.views, source.train)
             judge = _activations(self.val, phase.cut, 0, source.val)
         policy = self.recipe.augmentation.policy
@@ -82,7 +84,13 @@ def prepare_rows(
     recipe: Recipe,
     lesson: Lesson | None = None,
 ) -> PhaseRows:
-    """Compute what is frozen in each phase, once, and fit the classifier's feature scale to the training images."""
+    """Compute what is frozen in each phase, once, and fit the classifier's feature scale to the training images.
+
+    Where all of an untrained network learns at once the scale stays as it is: what its random features measure says
+    nothing about those that it will have.
+    """
+    if isinstance(recipe.source.weights, Untrained) and all(phase.frozen == 0 for phase in phases):
+        return PhaseRows(learning, recipe, None, None, 0, lesson=lesson)
     cuts = {phase.cut for phase in phases if phase.cut > 0}
     views = recipe.augmentation.views if cuts and recipe.augmentation.policy != "none" else 0
     end = len(classifier.trunk.stage_names)

@@ -17,7 +17,7 @@ from medical_transfer.methods import METHODS
 from medical_transfer.methods.distill import Distill
 from medical_transfer.methods.finetune import FineTune
 from medical_transfer.models.building import build
-from medical_transfer.models.card import CARD_FILE, WEIGHTS_FILE
+from medical_transfer.models.card import CARD_FILE, EPOCHS, WEIGHTS_FILE
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.models.recipe import Recipe
 from medical_transfer.runtime.files import read_json
@@ -29,7 +29,7 @@ from medical_transfer.training.learning_set import LearningSet, learning_set, un
 from medical_transfer.training.lesson import learn_lesson
 from medical_transfer.training.phase_rows import prepare_rows
 
-KEPT = (CARD_FILE, WEIGHTS_FILE, "history.json")
+KEPT = (CARD_FILE, WEIGHTS_FILE, "history.json", EPOCHS)
 """What a finished model's folder holds."""
 
 
@@ -130,7 +130,9 @@ def undo_class_weights(classifier: Classifier, weights_C: Tensor) -> None:
 def _tidy(folder: Path) -> None:
     """Remove what only a resumed training needs: the folders of phases and the best weights on the way."""
     for left in folder.iterdir():
+        if left.name in KEPT:
+            continue
         if left.is_dir():
             shutil.rmtree(left)
-        elif left.name not in KEPT:
+        else:
             left.unlink()

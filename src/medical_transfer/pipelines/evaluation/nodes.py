@@ -12,6 +12,7 @@ from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.evaluation.evaluate import evaluate
+from medical_transfer.evaluation.kept import TABLE_FILE, keep
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.runtime.files import without_nan
 from medical_transfer.runtime.seeds import derive_seed
@@ -20,7 +21,8 @@ from medical_transfer.splits.leakage import split_hash
 from medical_transfer.types import SPLITS, Figure
 
 PREDICTION_MODULES = [
-    f"medical_transfer.{name}" for name in ("models", "evaluation.predict", "metrics.calibration", "metrics.thresholds")
+    f"medical_transfer.{name}"
+    for name in ("models", "evaluation.predict", "evaluation.kept", "metrics.calibration", "metrics.thresholds")
 ]
 
 
@@ -54,10 +56,9 @@ def predict_once(
     def compute(folder: Path) -> None:
         from medical_transfer.evaluation.predict import predict_manifest  # noqa: PLC0415 - brings torch
 
-        table = predict_manifest(model, manifest, cache, splits)
-        table.to_parquet(folder / "predictions.parquet", index=False)
+        keep(folder, predict_manifest(model, manifest, cache, splits), model.card)
 
-    return pd.read_parquet(once(root, key, compute) / "predictions.parquet")
+    return pd.read_parquet(once(root, key, compute) / TABLE_FILE)
 
 
 def measure(

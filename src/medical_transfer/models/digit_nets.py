@@ -1,0 +1,77 @@
+"""Networks for digits of 32 x 32 pixels that the literature of adaptation is measured with; they are trained from random.
+
+The convolutions have no padding, so 32 pixels become 28, 14, 10 and 5. Where a network has batch norm it stands before
+the pooling, and ReLU after it: pooling by the maximum and ReLU can be exchanged, and so ReLU has a quarter of the work.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+SIDE = 32
+"""Side of the images in pixels."""
+MAP = 5 * 5
+"""Places of the map after both convolutions."""
+
+
+def dann_chapter(classes: int, *, batch_norm: bool = False) -> nn.Sequential:
+    """The chapter's DANN (section 3.2): convolutions of 64 and 128, 1,024 features, dropout.
+
+    Departure: its class head has a hidden layer of 256 of its own; here it is what `model.head` says.
+    """
+    return _convolutional((64, 128), (1024,), classes, batch_norm=batch_norm, dropout=0.5)
+
+
+def dann_paper(classes: int, *, batch_norm: bool = False) -> nn.Sequential:
+    """The paper's net for MNIST -> MNIST-M (Ganin et al. 2016, figure 4a): convolutions of 32 and 48, twice 100 units.
+
+    Departures: 32 pixels where the paper has 28, and what adapts are the last 100 units, not the maps before the first.
+    """
+    return _convolutional((32, 48), (100, 100), classes, batch_norm=batch_norm)
+
+
+def mmdnet(classes: int) -> nn.Sequential:
+    """The chapter's MMDNet (section 3.3): 512 and 256 units with dropout.
+
+    Departure: its input is 3 x 32 x 32 numbers, where the chapter's is 784 grey ones.
+    """
+    layers = {"flatten": nn.Flatten(), **_dense(3 * SIDE**2, (512, 256), batch_norm=False, dropout=0.5)}
+    return nn.Sequential(OrderedDict({**layers, "classifier": nn.Linear(256, classes)}))
+
+
+def _convolutional(
+    channels: tuple[int, int], units: Sequence[int], classes: int, *, batch_norm: bool, dropout: float = 0.0
+) -> nn.Sequential:
+    layers: dict[str, nn.Module] = {}
+    inputs = 3
+    for place, outputs in enumerate(channels, start=1):
+        layers[f"conv{place}"] = nn.Conv2d(inputs, outputs, 5)
+        layers |= {f"norm{place}": nn.BatchNorm2d(outputs)} if batch_norm else {}
+        layers |= {f"pool{place}": nn.MaxPool2d(2), f"relu{place}": nn.ReLU()}
+        inputs = outputs
+    layers |= {"flatten": nn.Flatten(), **_dense(inputs * MAP, units, batch_norm=batch_norm, dropout=dropout)}
+    return nn.Sequential(OrderedDict({**layers, "classifier": nn.Linear(units[-1], classes)}))
+
+
+def _dense(inputs: int, units: Sequence[int], *, batch_norm: bool, dropout: float) -> dict[str, nn.Module]:
+    layers: dict[str, nn.Module] = {}
+    for place, outputs in enumerate(units, start=1):
+        layers[f"dense{place}"] = nn.Linear(inputs, outputs)
+        layers |= {f"dense_norm{place}": nn.BatchNorm1d(outputs)} if batch_norm else {}
+        layers[f"dense_relu{place}"] = nn.ReLU()
+        layers |= {f"dropout{place}": nn.Dropout(dropout)} if dropout else {}
+        inputs = outputs
+    return layers
+
+
+DIGIT_NETS: dict[str, Callable[[int], nn.Module]] = {
+    "dann_chapter": dann_chapter,
+    "dann_chapter_bn": lambda classes: dann_chapter(classes, batch_norm=True),
+    "dann_paper": dann_paper,
+    "dann_paper_bn": lambda classes: dann_paper(classes, batch_norm=True),
+    "mmdnet": mmdnet,
+}
+"""Name behind `house/` -> builder."""
