@@ -127,7 +127,48 @@ def mcc(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
     return np.where(true_B > 0, correlation_B, np.nan)
 
 
-def __call__(self, labels_N: Codes, scores_NC: Floats, weights_BN: Floats, /, *, of: int) -> Floats: ...
+def class_recall(labels_N: Codes, decided_NC: Floats, weights_BN: Floats, *, of: int) -> Floats:
+    """Share of the images of class `of` that are decided so."""
+    true_N = (labels_N == of).astype(float)
+    return ratio(weights_BN @ (true_N * decided_NC[:, of]), weights_BN @ true_N)
+
+
+def class_precision(labels_N: Codes, decided_NC: Floats, weights_BN: Floats, *, of: int) -> Floats:
+    """Share of the decisions for class `of` that are right; NaN where there is none."""
+    called_N = decided_NC[:, of]
+    return ratio(weights_BN @ ((labels_N == of) * called_N), weights_BN @ called_N)
+
+
+def sensitivity(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
+    """Share of the positive images (class 1 of two) that are decided positive."""
+    return class_recall(labels_N, decided_NC, weights_BN, of=1)
+
+
+def specificity(labels_N: Codes, decided_NC: Floats, weights_BN: Floats) -> Floats:
+    """Share of the negative images (class 0 of two) that are decided negative."""
+    return class_recall(labels_N, decided_NC, weights_BN, of=0)
+
+
+def confusion_matrix(labels_N: Codes, decided_N: Codes, classes: int) -> npt.NDArray[np.int64]:
+    """Count images by true class (rows) and decided class (columns)."""
+    return np.bincount(labels_N * classes + decided_N, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+
+
+def cumulated_from_top(scores_N: Floats, members_M: Codes, weights_BN: Floats) -> tuple[Floats, Floats]:
+    """Sort the members from the highest score; return the sorted negated scores and the weights summed from the top.
+
+    The sums start with a 0, so that `sums[:, searchsorted(keys_M, -t, "right")]` is the weight with score >= t,
+    and with "left" the weight with score > t.
+    """
+    keys_M = -scores_N[members_M]
+    order_M = np.argsort(keys_M, kind="stable")
+    sums_BM = np.zeros((weights_BN.shape[0], members_M.size + 1))
+    np.cumsum(np.take(weights_BN, members_M[order_M], axis=1), axis=1, out=sums_BM[:, 1:])
+    return keys_M[order_M], sums_BM
+
+
+class _ClassMetric(Protocol):
+    def __call__(self, labels_N: Codes, scores_NC: Floats, weights_BN: Floats, /, *, of: int) -> Floats: ...
 
 
 def _macro(metric: _ClassMetric, labels_N: Codes, scores_NC: Floats, weights_BN: Floats) -> Floats:
