@@ -15,6 +15,7 @@ from medical_transfer.pipelines import (
     adaptation,
     augmentation,
     compare,
+    distillation,
     domain_distance,
     evaluation,
     ingestion,
@@ -56,6 +57,10 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
     "medical_adaptation": ((*BOTH_SITES, "transferability", "model_building"), adaptation.create_pipeline),
     "predict": ((), predict.create_pipeline),
     "validate": ((), validate.create_pipeline),
+    "medical_distillation": (
+        (*BOTH_SITES, "transferability", "model_building", "training", "evaluation"),
+        distillation.create_pipeline,
+    ),
 }
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 

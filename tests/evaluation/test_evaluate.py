@@ -87,7 +87,9 @@ def test_the_positive_class_decides_the_side() -> None:
 def test_rows_of_the_evaluation(classes: list[str]) -> None:
     found = evaluate(table(classes), classes, None, None, CONFIG, seed=0)
     expected = {"auroc", "auprc", "brier", "log_loss", "ece", "accuracy", "balanced_accuracy", "mcc"}
-    expected |= OF_TWO if len(classes) == 2 else {"auroc_x", "auroc_y", "auroc_z"}
+    expected |= (
+        OF_TWO if len(classes) == 2 else {f"{metric}_{name}" for metric in ("auroc", "recall") for name in classes}
+    )
     for split in ("val", "test"):
         assert found[split].keys() == expected
         for name, row in found[split].items():
@@ -112,6 +114,9 @@ def test_more_classes_agree_with_sklearn() -> None:
     )
     decided = probabilities.argmax(axis=1)
     assert found["about"]["confusion"]["test"] == reference.confusion_matrix(code, decided).tolist()
+    recalls = [found["test"][f"recall_{name}"] for name in classes]
+    assert [row["estimate"] for row in recalls] == pytest.approx(reference.recall_score(code, decided, average=None))
+    assert [row["n"] for row in recalls] == [(code == number).sum() for number in range(3)]
     assert found["test"]["mcc"]["estimate"] == pytest.approx(reference.matthews_corrcoef(code, decided))
 
 

@@ -68,7 +68,7 @@ def test_what_does_not_exist_is_refused():
         check_names(["first3/efficientnet_lite9"], NONE)
     with pytest.raises(UserError, match="Unknown source 'efficientnet_lite9'"):
         find_source("first3/efficientnet_lite9", NONE)
-    with pytest.raises(UserError, match="first0/efficientnet_lite0.* has one stage at least"):
+    with pytest.raises(UserError, match=r"first0/efficientnet_lite0.* has one stage at least"):
         find_source("first0/efficientnet_lite0", NONE)
     with pytest.raises(UserError, match="no stages of torch layers"):
         find_source("first2/mine", Backbones(own={"mine": {"path": "x.onnx", "architecture": "onnx"}}))

@@ -15,6 +15,7 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
+from medical_transfer.config.medical_distillation import MedicalDistillation
 from medical_transfer.config.model import Model
 from medical_transfer.config.predict import Predict
 from medical_transfer.config.split import SplitConfig
@@ -45,6 +46,7 @@ BLOCKS: dict[str, type[Block]] = {
     "medical_adaptation": MedicalAdaptation,
     "predict": Predict,
     "validate": Validate,
+    "medical_distillation": MedicalDistillation,
     "studies": Studies,
     "study_adaptation": StudyAdaptation,
     "study_finetuning": StudyFinetuning,

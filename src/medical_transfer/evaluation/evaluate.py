@@ -58,7 +58,8 @@ def evaluate(
 ) -> Evaluated:
     """Measure the validation and the test rows of a predictions table.
 
-    Names: menus in `metrics`; sensitivity and specificity (n: that class) with two classes, else auroc_<class>.
+    Names: menus in `metrics`; sensitivity and specificity (n: that class) with two classes, else auroc_<class>,
+    recall_<class>.
 
     Args:
         predictions: label, group_id (null: a group of its own), split, p_<class> of each class, and optionally decision
@@ -102,6 +103,7 @@ def identity_of_test(predictions: pd.DataFrame) -> str | None:
 def _rows(scored: Scored, config: Evaluation, seed: int) -> dict[str, MetricRow]:
     statistics, noise = statistics_of(scored, config), noise_of(scored, config)
     rests_on = {"sensitivity": scored.labels_N == 1, "specificity": scored.labels_N == 0}
+    rests_on |= {f"recall_{name}": scored.labels_N == code for code, name in enumerate(scored.classes)}
     if scored.labels_N.size:
         rng = generator(seed, f"bootstrap/{scored.split}")
         chunks = bootstrap_counts(scored.groups_N, strata(scored.labels_N, scored.groups_N), config.resamples, rng)

@@ -16,13 +16,13 @@ from medical_transfer.metrics import (
     PROBABILITY_METRICS,
 )
 from medical_transfer.metrics.calibration import ece, ece_noise
-from medical_transfer.metrics.classification import class_auroc, one_hot
+from medical_transfer.metrics.classification import class_auroc, class_recall, one_hot
 from medical_transfer.metrics.intervals import Statistic
 from medical_transfer.metrics.operating_points import sensitivity_at, specificity_at
 
 
 def statistics_of(scored: Scored, config: Evaluation) -> dict[str, Statistic]:
-    """Metrics by name; with two classes those of the positive one, else also `auroc_<class>`."""
+    """Metrics by name; with two classes those of the positive one, else also `auroc_<class>` and `recall_<class>`."""
     labels_N, probabilities_NC = scored.labels_N, scored.probabilities_NC
     decided_NC = one_hot(scored.decided_N, len(scored.classes))
     of_probabilities = {**PROBABILITY_METRICS, **(BINARY_PROBABILITY_METRICS if scored.binary else {})}
@@ -36,6 +36,7 @@ def statistics_of(scored: Scored, config: Evaluation) -> dict[str, Statistic]:
         return found | _at_fixed_rates(scored, config)
     for code, name in enumerate(scored.classes):
         found[f"auroc_{name}"] = partial(class_auroc, labels_N, probabilities_NC, of=code)
+        found[f"recall_{name}"] = partial(class_recall, labels_N, decided_NC, of=code)
     return found
 
 

@@ -27,6 +27,7 @@ from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
+from medical_transfer.config.medical_distillation import MedicalDistillation
 from medical_transfer.config.model import NOTHING_ADAPTS, Model
 from medical_transfer.config.predict import Predict
 from medical_transfer.config.training import Training
@@ -104,6 +105,18 @@ def check_sources(parameters: dict[str, Any]) -> None:
 
     transferability = Transferability.model_validate(parameters["transferability"])
     check_names(transferability.sources, Backbones.model_validate(parameters.get("backbones", {})))
+
+
+def check_student(parameters: dict[str, Any]) -> None:
+    """Check the name of the student against the sources that there are.
+
+    Raises:
+        UserError: names what may have been meant.
+    """
+    from medical_transfer.models.backbones import check_names  # noqa: PLC0415 - numpy, which few commands need
+
+    student = MedicalDistillation.model_validate(parameters.get("medical_distillation", {})).student
+    check_names([student], Backbones.model_validate(parameters.get("backbones", {})))
 
 
 def check_two_sites(parameters: dict[str, Any]) -> None:
@@ -224,6 +237,7 @@ READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("params:transferability", check_sources),
     ("params:domain_distance", check_two_sites),
     ("params:layer_choice", check_layers),
+    ("params:medical_distillation", check_student),
     ("params:compare", check_compared),
     ("params:predict", partial(check_new_images, block="predict")),
     ("params:validate", partial(check_new_images, block="validate")),

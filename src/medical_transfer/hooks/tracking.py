@@ -28,6 +28,7 @@ from kedro.pipeline import Pipeline
 from medical_transfer.config.blocks import flatten
 from medical_transfer.config.tracking import TrackingConfig
 from medical_transfer.hooks.record_place import absolute, alone, check_database, no_record, one_line, tracking_config
+from medical_transfer.models.card import TrainedModel
 from medical_transfer.runtime.provenance import code_state, in_project, lock_hash
 from medical_transfer.types import UserError
 
@@ -36,6 +37,13 @@ logger = logging.getLogger(__name__)
 LONGEST_VALUE = 500
 METRICS_PER_CALL, PARAMETERS_PER_CALL = 1000, 100
 FIGURE_PATHS = "08_reporting"
+MODELS = {
+    "finetuned_model": "teacher",
+    "adapted_model": "model",
+    "distilled_model": "model",
+    "exported_model": "exported",
+}
+"""Models that are kept with the record, and the folder of each where a run makes several."""
 
 
 class Tracking:
@@ -161,8 +169,9 @@ class Tracking:
         steps: dict[str, Callable[[], None]] = {"metrics": partial(self._log_metrics, catalog, made)}
         for path in sorted({file for name in made for file in _files(catalog, name)}):
             steps[path.name] = partial(self.client.log_artifact, self.run_id, str(path), "reporting")
-        for model in sorted({"finetuned_model", "adapted_model"} & made):
-            steps["model"] = partial(self._log_model, catalog, model)
+        models = [name for name in MODELS if name in made]
+        for name in models:
+            steps[name] = partial(self._log_model, catalog, name, MODELS[name] if len(models) > 1 else "model")
         names = list(steps)
         for done, log in enumerate(steps.values()):
             root = in_project(str(self.parameters["run_root"]))
@@ -178,11 +187,12 @@ class Tracking:
         for start in range(0, len(metrics), METRICS_PER_CALL):
             self.client.log_batch(self.run_id, metrics=metrics[start : start + METRICS_PER_CALL])
 
-    def _log_model(self, catalog: DataCatalog, name: str) -> None:
+    def _log_model(self, catalog: DataCatalog, name: str, place: str) -> None:
         model = catalog.load(name)
         if not self.parameters["tracking"]["parent_run_id"]:  # hundreds of trials, each with its weights, fill a disk
-            self.client.log_artifacts(self.run_id, str(model.folder), "model")
-        self.client.set_tag(self.run_id, "data_fingerprint", model.card.data_fingerprint)
+            self.client.log_artifacts(self.run_id, str(model.folder), place)
+        if isinstance(model, TrainedModel):
+            self.client.set_tag(self.run_id, "data_fingerprint", model.card.data_fingerprint)
 
 
 def unwritable() -> tuple[type[Exception], ...]:
@@ -204,6 +214,8 @@ def measured(catalog: DataCatalog, made: set[str]) -> list[tuple[str, float, int
         found += _with_ends(catalog.load("finetuned_evaluation"))
     if "adapted_evaluation" in made:
         found += _adapted(catalog.load("adapted_evaluation"))
+    if "distilled_evaluation" in made:
+        found += _distilled(catalog.load("distilled_evaluation"), catalog.load("distilled_costs")["models"])
     if "adaptation_choice" in made:
         found += _without_labels(catalog.load("adaptation_choice"))
     return found
@@ -226,6 +238,21 @@ def _adapted(evaluation: dict[str, Any]) -> list[tuple[str, float, int]]:
         found += _with_ends(measured_, f"target/{method}/")
     gap = evaluation["gap"]
     return found if gap is None else [*found, ("target/gap", float(gap), 0)]
+
+
+def _distilled(evaluation: dict[str, Any], costs: dict[str, Any]) -> list[tuple[str, float, int]]:
+    """Each model as `student/<name>/...`, differences to the teacher, shares of its lead, and what each costs."""
+    found = [each for name, one in evaluation["models"].items() for each in _with_ends(one, f"student/{name}/")]
+    pairs = {f"{name}/minus_teacher": each for name, each in evaluation["to_teacher"].items()}
+    pairs["distilled/minus_alone"] = evaluation["to_alone"]
+    for name, pair in pairs.items():
+        rows = {"test": pair["metrics"], "val": {}}
+        found += _with_ends(rows, f"student/{name}/")
+    shares = {f"gap_closed/{metric}": share for metric, share in evaluation["gap_closed"].items()}
+    for name, cost in costs.items():
+        shares |= {f"{name}/{what}": cost[what] for what in ("parameters", "macs", "bytes")}
+        shares |= {f"{name}/images_per_s_{row['batch']}": row["images_per_s"] for row in cost["latency"]}
+    return found + [(f"student/{name}", float(value), 0) for name, value in shares.items() if value is not None]
 
 
 def _without_labels(choice: dict[str, Any]) -> list[tuple[str, float, int]]:

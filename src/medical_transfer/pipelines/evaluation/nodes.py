@@ -33,12 +33,19 @@ def predict(
     evaluation: Evaluation,
     folders: Folders,
 ) -> pd.DataFrame:
-    """Calibrated probabilities of every usable image; computed once per model and data."""
+    """Calibrated probabilities of every usable image."""
+    return predict_once(finetuned_model, manifest, image_cache, evaluation, folders.predictions / "finetuned")
+
+
+def predict_once(
+    model: TrainedModel, manifest: pd.DataFrame, cache: ImageCache, evaluation: Evaluation, root: Path
+) -> pd.DataFrame:
+    """The predictions table of a model, computed once per model and data below `root`."""
     splits = [split for split in SPLITS if split != "train" or evaluation.predict_training]
     key = content_key(
         inputs={
-            "model": finetuned_model.card.model_dump(mode="json"),
-            "cache": image_cache.key,
+            "model": model.card.model_dump(mode="json"),
+            "cache": cache.key,
             "split": split_hash(manifest),
             "predicted": splits,
         },
@@ -49,10 +56,9 @@ def predict(
     def compute(folder: Path) -> None:
         from medical_transfer.evaluation.predict import predict_manifest  # noqa: PLC0415 - brings torch
 
-        table = predict_manifest(finetuned_model, manifest, image_cache, splits)
-        keep(folder, table, finetuned_model.card)
+        keep(folder, predict_manifest(model, manifest, cache, splits), model.card)
 
-    return pd.read_parquet(once(folders.predictions / "finetuned", key, compute) / TABLE_FILE)
+    return pd.read_parquet(once(root, key, compute) / TABLE_FILE)
 
 
 def measure(
