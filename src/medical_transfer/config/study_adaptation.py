@@ -16,7 +16,7 @@ class StudyAdaptation(Block):
 
     target: UserPath | None = None
     """MNIST-M as an npz file with `images`, `labels` and `names`, where a name begins with the number of the MNIST
-    training digit that it was made from. Without it there is no study."""
+    training digit that it was made from. null: `../shared/data/mnist_m_train15k.npz` beside the project."""
     methods: list[Compared] = Field(
         default=["source_only", "dann", "best", "source_textured", "self_training", "cdan", "mmd", "coral"]
     )

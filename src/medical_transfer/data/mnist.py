@@ -65,7 +65,7 @@ def read_mnist(packages_folder: Path) -> Mnist:
 
 
 def from_pickle(content: bytes) -> Mnist:
-    """Three pairs of images (N, 784), floats in [0, 1), and labels (N,): two parts of the training set and the test set.
+    """Three pairs of images (N, 784), floats in [0, 1), and labels (N,): the training set in two parts, the test set.
 
     Raises:
         pickle.UnpicklingError: it holds something else than arrays.

@@ -185,8 +185,8 @@ def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> Non
         and parameters.get("augmentation", {}).get("policy") == "none"
     ):
         raise UserError(
-            f"training.kind={training.kind} learns from augmented views of the target, but augmentation.policy is none: "
-            "set it to flips or another policy."
+            f"training.kind={training.kind} learns from augmented views of the target, but augmentation.policy is "
+            "none: set it to flips or another policy."
         )
 
 

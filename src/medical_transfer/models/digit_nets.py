@@ -1,4 +1,4 @@
-"""Networks for digits of 32 x 32 pixels that the literature of adaptation is measured with; they are trained from random.
+"""Networks for digits of 32 x 32 pixels, as the literature of adaptation has them; they are trained from random.
 
 The convolutions have no padding, so 32 pixels become 28, 14, 10 and 5. Where a network has batch norm it stands before
 the pooling, and ReLU after it: pooling by the maximum and ReLU can be exchanged, and so ReLU has a quarter of the work.

@@ -14,7 +14,7 @@ from kedro.pipeline import Pipeline
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_adaptation import Compared, StudyAdaptation
 from medical_transfer.hooks.this_session import SessionFacts
-from medical_transfer.studies.adaptation_names import HEADLINE, NAME, sweep_setting
+from medical_transfer.studies.adaptation_names import DANN_ALPHA, HEADLINE, NAME, NAMES, sweep_setting
 from medical_transfer.studies.pipeline import one_source, study_pipeline
 from medical_transfer.studies.trials import Trial
 from medical_transfer.types import Figure
@@ -28,10 +28,8 @@ KINDS: dict[Compared, str] = {
 POLICIES: dict[Compared, str] = {"source_textured": "textured", "self_training": "gentle", "best": "textured"}
 """`augmentation.policy` of a method, where it is not `none`."""
 
-DANN_ALPHA = 1.0
-"""Strength of the reversal where DANN is compared with other methods."""
 CORAL_WEIGHT = 100.0
-"""Brings Deep CORAL's loss, a mean over all pairs of 100 features, to the size of a cross-entropy, as its authors do."""
+"""Brings Deep CORAL's loss, a mean over all pairs of 100 features, to the size of a cross-entropy, as in its paper."""
 
 
 def run(
@@ -60,12 +58,12 @@ def run(
     return results_table(done, failures), told_of(failures)
 
 
-def draw(results: pd.DataFrame, study_adaptation: StudyAdaptation) -> Figure:
+def draw(results: pd.DataFrame, _study: StudyAdaptation) -> Figure:
     """Accuracy on both sites against invariance, over the strengths of the reversal and over methods."""
     from medical_transfer.reporting.trade_off import trade_off_figure  # noqa: PLC0415 - fonts
     from medical_transfer.studies.adaptation_tables import method_means, sweep_rows  # noqa: PLC0415
 
-    return trade_off_figure(sweep_rows(results), method_means(results))
+    return trade_off_figure(sweep_rows(results), method_means(results), names=NAMES)
 
 
 def conclude(

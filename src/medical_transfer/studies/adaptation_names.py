@@ -17,6 +17,15 @@ NAMES: dict[str, str] = {
     "best": "random grounds + DANN + pseudo-labels",
 }
 """Methods as people call them."""
+DANN_ALPHA = 1.0
+"""Strength of the reversal where DANN is compared with other methods."""
+SCORE_NAMES: dict[str, str] = {
+    "im": "information maximisation",
+    "entropy": "negative entropy",
+    "snd": "soft neighbourhood density",
+    "bnm": "batch nuclear norm",
+}
+"""Label-free scores as people call them."""
 
 
 def sweep_setting(alpha: float) -> str:

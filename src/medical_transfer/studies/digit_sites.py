@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from medical_transfer.config.study_adaptation import StudyAdaptation
 from medical_transfer.data.mnist import Mnist, read_mnist, with_margin
 from medical_transfer.runtime.files import sha256_of
+from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.types import UserError
@@ -25,6 +26,8 @@ MODULES = ("medical_transfer.studies.digit_sites", "medical_transfer.data.mnist"
 SIDE = 32
 SOURCE_JUDGED = 1_000
 """Source digits for validation, and as many test digits."""
+BESIDE = PROJECT.parent / "shared/data/mnist_m_train15k.npz"
+"""Where MNIST-M is looked for where nothing else is said."""
 HOW = "put mnist_m_train15k.npz there, or name your file in study_adaptation.target"
 
 Arrays = dict[str, NDArray[Any]]
@@ -36,12 +39,13 @@ def digit_sites(study: StudyAdaptation, packages_folder: Path, root: Path) -> tu
     Raises:
         UserError: MNIST-M is missing, is not what it should be, or has too few images.
     """
-    if study.target is None or not study.target.is_file():
-        raise UserError(f"study_adaptation.target is {study.target}, which is no file: {HOW}.")
-    inputs = {"target": sha256_of(study.target), "source": study.source_images, "parts": list(study.target_images)}
+    held = study.target or BESIDE
+    if not held.is_file():
+        raise UserError(f"MNIST-M is looked for in {held}, which is no file: {HOW}.")
+    inputs = {"target": sha256_of(held), "source": study.source_images, "parts": list(study.target_images)}
 
     def compute(folder: Path) -> None:
-        target, numbers_N = read_target(study.target or Path())
+        target, numbers_N = read_target(held)
         mnist = read_mnist(packages_folder)
         check_made_from(mnist.train_labels_N, target["labels"], numbers_N)
         rng = generator(0, "study/digit sites")
