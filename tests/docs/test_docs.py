@@ -13,7 +13,7 @@ from medical_transfer.runtime.provenance import PROJECT
 
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 FOLDERS = ("src", "tests", "conf", "docs", "notebooks", "benchmarks")
-FILES = (".yml", ".py", ".json", ".png", ".safetensors")
+FILES = (".yml", ".py", ".json", ".onnx", ".png", ".safetensors")
 
 
 def test_configuration_page_is_what_the_typed_blocks_say() -> None:

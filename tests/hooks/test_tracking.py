@@ -44,6 +44,29 @@ def test_metrics_are_per_epoch_and_final_without_what_is_undefined() -> None:
     assert measured(catalog, set()) == []
 
 
+def test_of_a_distillation_models_differences_and_costs_are_recorded() -> None:
+    row = {"estimate": 0.5, "low": 0.25, "high": None, "n": 4, "groups": 2}
+    test = {"test": {"auroc": row}, "val": {}}
+    pair = {"metrics": {"auroc": row}, "delong": None, "agreement": 1.0}
+    evaluation = {
+        "models": {"teacher": test, "distilled": test},
+        "to_teacher": {"distilled": pair},
+        "to_alone": pair,
+        "gap_closed": {"auroc": None, "sensitivity": 0.5},
+    }
+    latency = [{"batch": 1, "images_per_s": 10.0}, {"batch": 32, "images_per_s": 20.0}]
+    costs = {"teacher": {"parameters": 7, "macs": None, "bytes": 9, "latency": latency}}
+    catalog = DataCatalog(
+        {"distilled_evaluation": MemoryDataset(evaluation), "distilled_costs": MemoryDataset({"models": costs})}
+    )
+    found = {name: value for name, value, _ in measured(catalog, {"distilled_evaluation"})}
+    pairs = ("teacher/test", "distilled/test", "distilled/minus_teacher/test", "distilled/minus_alone/test")
+    expected = {f"student/{each}/auroc": 0.5 for each in pairs} | {f"student/{each}/auroc_low": 0.25 for each in pairs}
+    expected |= {"student/gap_closed/sensitivity": 0.5, "student/teacher/parameters": 7, "student/teacher/bytes": 9}
+    expected |= {"student/teacher/images_per_s_1": 10, "student/teacher/images_per_s_32": 20}
+    assert found == expected
+
+
 def test_of_an_adaptation_both_judgements_are_recorded() -> None:
     row = {"estimate": 0.6, "low": 0.5, "high": None, "n": 9, "groups": 5}
     undefined = {"estimate": None, "low": None, "high": None, "n": 9, "groups": 5}

@@ -51,7 +51,7 @@ def test_both_students_and_the_teacher_are_what_the_page_says(distilled: Path) -
 
 def test_one_table_holds_all_five_with_intervals(distilled: Path) -> None:
     told = facts(distilled, "08_reporting/distilled_evaluation")
-    assert list(told["models"]) == MODELS or set(told["models"]) == set(MODELS)
+    assert set(told["models"]) == set(MODELS)
     by_graph = table(distilled, "exported")
     tables = {"teacher": predictions(distilled), "student_alone": table(distilled, "student_alone")}
     tables["distilled"] = table(distilled, "distilled")
@@ -97,7 +97,8 @@ def test_the_files_can_be_used_alone(distilled: Path) -> None:
     sizes = {}
     for name, precision in (("model", "float32"), ("model_int8", "int8")):
         session = onnxruntime.InferenceSession(str(folder / f"{name}.onnx"))
-        told = {key: json.loads(text) for key, text in session.get_modelmeta().custom_metadata_map.items()}
+        texts = session.get_modelmeta().custom_metadata_map
+        told = {key: json.loads(texts[key]) for key in ("precision", "classes", "threshold")}
         assert told["precision"] == precision
         assert (told["classes"], told["threshold"]) == (card["classes"], card["threshold"])
         (found,) = session.run(None, {"pixels": np.zeros((3, 64, 64, 3), np.uint8)})
@@ -123,8 +124,8 @@ def test_costs_are_those_of_the_networks(distilled: Path) -> None:
 
 def test_the_page_and_the_figure_are_there(distilled: Path) -> None:
     page = (distilled / "08_reporting/distilled_report.html").read_text(encoding="utf-8")
-    for words in ("times fewer", "made up", "or harm", "validation images", "model.onnx", "Share of the teacher"):
-        assert words in page or words in {"made up", "or harm"}, words
+    for words in ("times fewer", "validation images", "sha256", "Share of the teacher", "distilled, int8"):
+        assert words in page, words
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert (distilled / "08_reporting/distilled_students.png").stat().st_size > 1000
@@ -163,5 +164,9 @@ def test_a_tampered_teacher_does_not_teach(distilled: Path, given: dict[str, Any
 def test_an_unknown_student_is_refused_before_any_work(mini_set: Path, tmp_path: Path) -> None:
     wrong = parameters(mini_set, medical_distillation={"student": "first2/efficientnet_lite9"})
     with pytest.raises(UserError, match="Unknown source 'efficientnet_lite9'"):
+        run(tmp_path / "run", wrong, TASK)
+    graph = {"own": {"mine": {"path": "x.onnx", "architecture": "onnx"}}}
+    wrong = parameters(mini_set, medical_distillation={"student": "mine"}, backbones=graph)
+    with pytest.raises(UserError, match=r"student is 'mine', which exists only as a graph"):
         run(tmp_path / "run", wrong, TASK)
     assert not list((tmp_path / "run").rglob("*.parquet"))

@@ -108,15 +108,22 @@ def check_sources(parameters: dict[str, Any]) -> None:
 
 
 def check_student(parameters: dict[str, Any]) -> None:
-    """Check the name of the student against the sources that there are.
+    """Check that the student is a source that there is, and a network of layers, which can be exported.
 
     Raises:
-        UserError: names what may have been meant.
+        UserError: names what may have been meant, or what to do.
     """
-    from medical_transfer.models.backbones import check_names  # noqa: PLC0415 - numpy, which few commands need
+    from medical_transfer.models.backbones import check_names, known_sources  # noqa: PLC0415 - numpy
 
     student = MedicalDistillation.model_validate(parameters.get("medical_distillation", {})).student
-    check_names([student], Backbones.model_validate(parameters.get("backbones", {})))
+    backbones = Backbones.model_validate(parameters.get("backbones", {}))
+    check_names([student], backbones)
+    known = known_sources(backbones).get(student)
+    if known is not None and not known.trainable:
+        raise UserError(
+            f"medical_distillation.student is {student!r}, which exists only as a graph: nothing of it can learn or be "
+            "exported. Name a network of layers, for instance first5/efficientnet_lite0."
+        )
 
 
 def check_two_sites(parameters: dict[str, Any]) -> None:

@@ -81,9 +81,11 @@ def quality_table(evaluation: Mapping[str, Any]) -> pd.DataFrame:
 def differences_table(evaluation: Mapping[str, Any]) -> pd.DataFrame:
     """Paired differences on the same resamples, with the share of the gap that distillation closed."""
     columns = columns_of(evaluation)
-    pairs = {f"{NAMES[name]} minus teacher": found["metrics"] for name, found in evaluation["to_teacher"].items()} | {
-        "student distilled minus alone": evaluation["to_alone"]["metrics"]
+    to_teacher = evaluation["to_teacher"]
+    pairs = {
+        f"{title} minus teacher": to_teacher[name]["metrics"] for name, title in NAMES.items() if name in to_teacher
     }
+    pairs |= {"student distilled minus alone": evaluation["to_alone"]["metrics"]}
     rows = [[title, *(signed_text(found[metric]) for metric in columns)] for title, found in pairs.items()]
     closed = evaluation["gap_closed"]
     shares = ["" if metric not in closed else _share(closed[metric]) for metric in columns]
@@ -97,14 +99,16 @@ def costs_table(costs: Mapping[str, Any]) -> pd.DataFrame:
     columns = ["Engine", "Parameters", "MACs per view", "File", *heads, "Images per s", "Times the teacher"]
     teacher = costs["teacher"]["latency"][FASTEST]["images_per_s"]
     rows = []
-    for name, cost in costs.items():
+    for name, title in NAMES.items():
+        if (cost := costs.get(name)) is None:  # the student alone is the same network
+            continue
         engine = f", torch {cost['layout'].replace('_', ' ')}" if "layout" in cost else ""
         speed = cost["latency"][FASTEST]["images_per_s"]
         macs = "not counted" if cost["macs"] is None else f"{cost['macs'] / 1e6:,.1f} M"
         size = f"{cost['bytes'] / 1e6:.2f} MB"
         latencies = [_latency(row) for row in cost["latency"]]
         numbers = [count_text(cost["parameters"]), macs, size, *latencies, f"{speed:,.0f}", ratio_text(speed / teacher)]
-        rows.append([f"{NAMES[name]}{engine}", *numbers])
+        rows.append([f"{title}{engine}", *numbers])
     return _texts(rows, columns)
 
 
