@@ -25,7 +25,7 @@ from medical_transfer.pipelines import (
     transferability,
 )
 from medical_transfer.pipelines.site import TARGET
-from medical_transfer.studies import finetuning, tuning
+from medical_transfer.studies import distillation, finetuning, tuning
 from medical_transfer.studies import transferability as transferability_study
 
 STAGES: dict[str, Callable[[], Pipeline]] = {
@@ -53,6 +53,7 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 
 STUDIES: dict[str, Callable[[], Pipeline]] = {
+    "study_distillation": distillation.create_pipeline,
     "study_finetuning": finetuning.create_pipeline,
     "study_transferability": transferability_study.create_pipeline,
     "study_tuning": tuning.create_pipeline,
