@@ -57,7 +57,7 @@ class Distill(Block):
     angle_weight: float = Field(default=0.0, ge=0)
     """Weight of RKD's angles between them."""
     student_cut: int | None = Field(default=None, ge=1)
-    """The student's map stands before its stage of this number; null: before its last one."""
+    """The student's map stands before its stage of this number, the first being 0; null: its last map."""
     teacher_cut: int | None = Field(default=None, ge=1)
     """The teacher's map, likewise."""
 
@@ -70,3 +70,8 @@ class Distill(Block):
     def reads_maps(self) -> bool:
         """Whether maps in the middle of both networks are compared."""
         return self.hints_weight > 0 or self.attention_weight > 0
+
+    @property
+    def relates(self) -> bool:
+        """Whether images are compared with one another in the features of both networks."""
+        return self.distance_weight > 0 or self.angle_weight > 0

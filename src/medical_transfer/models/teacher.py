@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from medical_transfer.models.architectures import native_size
 from medical_transfer.models.checkpoint import load_checkpoint
 from medical_transfer.models.classifier import Classifier
 from medical_transfer.types import UserError
@@ -30,8 +32,8 @@ class Teacher:
         for member in self.members:
             member.eval().requires_grad_(False)  # noqa: FBT003 - torch's signature
 
-    def map_cut(self, asked: int | None) -> int:
-        """The cut at which the one teacher's map is read: as asked, or before its last stage.
+    def map_of(self, asked: int | None) -> Map:
+        """The one teacher's map that is asked for.
 
         Raises:
             UserError: of several teachers, or of one without such a map.
@@ -41,7 +43,7 @@ class Teacher:
                 f"{len(self.members)} teachers have no map in common: name one in training.distill.teacher, or set "
                 "training.distill.hints_weight and attention_weight to 0."
             )
-        return map_cut(self.members[0], asked, "teacher")
+        return map_of(self.members[0], asked, "teacher")
 
     @torch.no_grad()
     def see(self, images: Tensor, *, map_cut: int | None = None) -> dict[str, Tensor]:
@@ -63,21 +65,48 @@ class Teacher:
         return {"logits": torch.stack(logits).float().mean(dim=0), "features": torch.cat(list(features), dim=1)}
 
 
-def map_cut(classifier: Classifier, asked: int | None, whose: str) -> int:
-    """The cut before which a network has a map that is compared.
+class Map(NamedTuple):
+    """A map in the middle of a network: the stage before which it stands, and its number of channels."""
+
+    cut: int
+    channels: int
+
+
+@torch.no_grad()
+def map_of(classifier: Classifier, asked: int | None, whose: str) -> Map:
+    """The map before the stage that is asked for, or the last one that a network has.
 
     Raises:
         UserError: where there is none.
     """
-    stages = classifier.trunk.stage_names
-    cut = len(stages) - 1 if asked is None else asked
-    if not classifier.trunk.cuttable or not 1 <= cut < len(stages):
+    maps = _maps(classifier)
+    if not maps or (asked is not None and asked not in maps):
+        found = f"before stages {', '.join(map(str, maps))}" if maps else "nowhere between its stages"
         raise UserError(
-            f"training.distill.{whose}_cut is {cut}, but the {whose} ({classifier.trunk.architecture}) has "
-            + (f"maps only before stages 1 to {len(stages) - 1}" if classifier.trunk.cuttable else "no map to cut at")
-            + ": set another one, or training.distill.hints_weight and attention_weight to 0."
+            f"training.distill.{whose}_cut is {asked}, but the {whose} ({classifier.trunk.architecture}) has maps "
+            f"{found}: set another one, or training.distill.hints_weight and attention_weight to 0."
         )
-    return cut
+    cut = max(maps) if asked is None else asked
+    return Map(cut, maps[cut])
+
+
+def _maps(classifier: Classifier) -> dict[int, int]:
+    """Cut -> channels of the map (N, K, H, W) there, seen on a picture of the network's own size."""
+    trunk = classifier.trunk
+    if not trunk.cuttable:
+        return {}
+    modes = [(module, module.training) for module in classifier.modules()]
+    classifier.eval()
+    parameter = next(classifier.head.parameters())
+    side = int(native_size(trunk.architecture)) if trunk.learns else 0
+    activation, found = torch.zeros(1, 3, side, side, device=parameter.device, dtype=parameter.dtype), {}
+    for stage in range(len(trunk.stage_names) - 1 if side else 0):
+        activation = trunk.run(activation, stage, stage + 1)
+        if activation.ndim == 4:
+            found[stage + 1] = activation.shape[1]
+    for module, mode in modes:
+        module.training = mode
+    return found
 
 
 def load_teacher(folders: Sequence[Path]) -> Teacher:

@@ -17,6 +17,7 @@ METRICS: Final = {
     "sensitivity": ("Sensitivity", "share of the positive images that are found"),
     "specificity": ("Specificity", "share of the negative images that are cleared"),
     "recall": ("Recall", "share of a class's images that are found"),
+    "minority_recall": ("Minority recall", "share of the rarest class that is found"),
     "ppv": ("PPV", "share of the positive decisions that are right, at this prevalence"),
     "npv": ("NPV", "share of the negative decisions that are right, at this prevalence"),
     "f1": ("F1", "harmonic mean of PPV and sensitivity"),

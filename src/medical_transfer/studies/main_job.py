@@ -15,6 +15,7 @@ from medical_transfer.config.training import Training
 from medical_transfer.data.dataset import class_names
 from medical_transfer.data.manifest import readable
 from medical_transfer.models.backbones import find_source
+from medical_transfer.models.teacher_cards import facts_of_teachers, read_teachers
 from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
 from medical_transfer.pipelines.training.nodes import MODULES as TRAINING_MODULES
 from medical_transfer.pipelines.training.nodes import facts_of_target
@@ -43,7 +44,7 @@ SOURCE_MODULES = (
     "medical_transfer.pipelines.evaluation.nodes",
     *(
         f"medical_transfer.config.{name}"
-        for name in ("images", "model", "training", "adaptation", "augmentation", "evaluation")
+        for name in ("images", "model", "training", "adaptation", "distill", "augmentation", "evaluation")
     ),
     "medical_transfer.studies.main_job",
 )
@@ -63,15 +64,15 @@ def shaping(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def facts_of(handed: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trial rests on, for its key: pixels, split and pretrained weights; `parameters` are the trial's."""
+    """What a trial rests on, for its key: pixels, split, pretrained weights, teachers; `parameters` are the trial's."""
     source = find_source(handed["transferability"]["chosen"], Backbones.model_validate(parameters["backbones"]))
+    training = Training.model_validate(parameters["training"])
     return {
         "cache": handed["image_cache"].key,
         "split": split_hash(handed["manifest"]),
         "source": source.identity,
-        **facts_of_target(
-            Training.model_validate(parameters["training"]), handed["target_manifest"], handed["target_image_cache"]
-        ),
+        **facts_of_target(training, handed["target_manifest"], handed["target_image_cache"]),
+        **(facts_of_teachers(read_teachers(training.distill.teacher)) if training.kind == "distill" else {}),
     }
 
 
