@@ -17,6 +17,7 @@ from medical_transfer.pipelines import (
     compare,
     domain_distance,
     evaluation,
+    evidence,
     ingestion,
     layer_choice,
     model_building,
@@ -39,6 +40,7 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
     "model_building": model_building.create_pipeline,
     "training": training.create_pipeline,
     "evaluation": evaluation.create_pipeline,
+    "evidence": evidence.create_pipeline,
     "reporting": reporting.create_pipeline,
 }
 """The stages of the main job in run order."""
