@@ -18,6 +18,7 @@ from medical_transfer.pipelines import (
     distillation,
     domain_distance,
     evaluation,
+    evidence,
     ingestion,
     layer_choice,
     model_building,
@@ -44,6 +45,7 @@ STAGES: dict[str, Callable[[], Pipeline]] = {
     "model_building": model_building.create_pipeline,
     "training": training.create_pipeline,
     "evaluation": evaluation.create_pipeline,
+    "evidence": evidence.create_pipeline,
     "reporting": reporting.create_pipeline,
 }
 """The stages of the main job in run order."""

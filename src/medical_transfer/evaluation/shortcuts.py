@@ -12,16 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.config.images import Images
+from medical_transfer.data.cache import ImageCache
+from medical_transfer.data.dataset import evenly_over_classes
+from medical_transfer.data.file_sizes import file_bytes
+from medical_transfer.evaluation.giveaways import giveaways
 from medical_transfer.metrics.classification import Codes, Floats, auroc
 from medical_transfer.metrics.intervals import Statistic, bootstrap_counts, intervals, strata
 from medical_transfer.runtime.seeds import derive_seed, generator
-from medical_transfer.types import MetricRow
+from medical_transfer.types import SPLITS, MetricRow
 
 FOLDS = 5
 CHANCE = 0.5
@@ -78,6 +85,19 @@ def shortcuts(
         for name, each in intervals(asked, chunks, coverage).items()
     ]
     return Shortcuts(found=found, coverage=coverage, reason=None)
+
+
+def shortcuts_of(
+    manifest: pd.DataFrame, cache: ImageCache, images: Images, packages_folder: Path, config: Evaluation, seed: int
+) -> Shortcuts:
+    """The check on the usable, labelled rows of a manifest that are in a split, at most `shortcut_images` of them."""
+    usable = manifest[(manifest["status"] == "ok") & manifest["split"].isin(SPLITS) & manifest["label"].notna()]
+    labels_N = pd.factorize(usable["label"], sort=True)[0].astype(np.int64)
+    drawn_n = evenly_over_classes(labels_N, config.shortcut_images, generator(seed, "shortcut images"))
+    rows, groups_n = usable.iloc[drawn_n], pd.factorize(usable["group_id"])[0][drawn_n].astype(np.int64)
+    bytes_n = file_bytes(images, packages_folder, rows["path"].tolist())
+    families = giveaways(rows, bytes_n, cache.pixels_NSS3, cache.slots(rows["image_id"]), config)
+    return shortcuts(families, labels_N[drawn_n], groups_n, config, seed)
 
 
 def _folds(labels_N: Codes, groups_N: NDArray[np.int64], seed: int) -> list[tuple[Codes, Codes]] | None:

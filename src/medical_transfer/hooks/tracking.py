@@ -27,7 +27,10 @@ from kedro.pipeline import Pipeline
 
 from medical_transfer.config.blocks import flatten
 from medical_transfer.config.tracking import TrackingConfig
+from medical_transfer.datasets.record_of_tests import DATASET as RECORD_OF_TESTS
+from medical_transfer.datasets.record_of_tests import Reading, RecordOfTests
 from medical_transfer.hooks.record_place import absolute, alone, check_database, no_record, one_line, tracking_config
+from medical_transfer.hooks.test_readings import readings, tags_of_test
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.runtime.provenance import code_state, in_project, lock_hash
 from medical_transfer.types import UserError
@@ -54,6 +57,7 @@ class Tracking:
         self.parameters: dict[str, Any] = {}
         self.client: Any = None
         self.run_id: str | None = None
+        self.experiment = ""
         self.is_parent = False
 
     @hook_impl
@@ -67,15 +71,18 @@ class Tracking:
         self.parameters = context.config_loader["parameters"]
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Open the run and log the parameters.
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Open the run and log the parameters; hand over the record of tests where a node asks for it.
 
         Raises:
             UserError: where the record cannot be written.
         """
         self._close("KILLED")  # what an interrupted run of this process has left open
         self.is_parent = False
-        if self.config is None or not self.config.enabled:
+        recorded = self.config is not None and self.config.enabled
+        if RECORD_OF_TESTS in pipeline.inputs():
+            catalog.save(RECORD_OF_TESTS, RecordOfTests(self._readings if recorded else None))
+        if self.config is None or not recorded:
             return
         os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -95,8 +102,8 @@ class Tracking:
 
         with alone(uri):
             self.client = MlflowClient(tracking_uri=uri)
-            experiment = self._experiment(config)
-        self.run_id = self.client.create_run(experiment, tags=self._tags(run_params)).info.run_id
+            self.experiment = self._experiment(config)
+        self.run_id = self.client.create_run(self.experiment, tags=self._tags(run_params)).info.run_id
         atexit.unregister(self._close)
         atexit.register(self._close, "KILLED")  # Ctrl-C passes by the hooks for errors
         flat = [Param(_allowed(k), str(v)[:LONGEST_VALUE]) for k, v in flatten(self.parameters).items()]
@@ -104,6 +111,22 @@ class Tracking:
             self.client.log_batch(self.run_id, params=flat[start : start + PARAMETERS_PER_CALL])
         resolved = yaml.safe_dump(self.parameters, sort_keys=False, allow_unicode=True)
         self.client.log_text(self.run_id, resolved, "parameters.yml")
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Note which test images were read, as soon as they were: also a run that fails later has read them."""
+        if self.run_id is None:
+            return
+        with _warned("which test images were read is"):
+            for name, value in tags_of_test(dataset_name, data).items():
+                self.client.set_tag(self.run_id, name, value)
+
+    def _readings(self, test_set: str) -> list[Reading] | None:
+        """All runs of the experiment that read these test images; null where the record does not answer."""
+        found: list[Reading] = []
+        with _warned("how often the test images were read is") as answered:
+            found = readings(self.client, self.experiment, test_set)
+        return found if answered else None
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Any, Final
 
+import pandas as pd
+
+from medical_transfer.reporting.checklists import checklists
+from medical_transfer.reporting.content import Provenance, ReportContent
 from medical_transfer.reporting.embedding import embed_pictures
+from medical_transfer.reporting.evidence_tables import (
+    per_class_table,
+    predictive_table,
+    quarantine_table,
+    shortcuts_table,
+    subgroups_table,
+)
+from medical_transfer.reporting.evidence_words import (
+    evidence_cautions,
+    reads_sentence,
+    shortcut_alarms,
+    worst_group_sentences,
+    worth_sentence,
+)
+from medical_transfer.reporting.licences import licences_with_flags
 from medical_transfer.reporting.measured import Measured
 from medical_transfer.reporting.pages import environment_of_pages
 from medical_transfer.reporting.summary import cautions, headline_cards, summary_sentences
@@ -23,8 +40,7 @@ from medical_transfer.reporting.tables import (
 )
 from medical_transfer.reporting.units import count_text, decimal_text, missing, writable
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["Provenance", "ReportContent", "render_report"]
 
 QUARANTINE_ROWS_SHOWN: Final = 50
 
@@ -40,56 +56,11 @@ FIGURE_TEXTS: Final = {
     "roc": "Sensitivity against false positive rate over all thresholds.",
     "precision_recall": "Precision against recall; the dotted lines are the prevalences.",
     "reliability": "Stated against observed frequency; bars are 95 % intervals of a bin, images taken as independent.",
+    "decision_curve": "Net benefit of acting on the model's word over the probability from which on one treats; band: "
+    "interval at each threshold. The prevalence is that of the test images.",
     "errors": "The most confident wrong decisions on the test images, worst first.",
 }
 """Figures that have a place on the page, with their captions; any other figure is shown after the results."""
-
-
-@dataclass(frozen=True, slots=True)
-class Provenance:
-    """What it takes to make the page again.
-
-    `git_sha` is null outside a repository; `settings` are the parameters that are not at their defaults, wherever they
-    were set: the command line alone does not tell of files.
-    """
-
-    git_sha: str | None
-    git_dirty: bool
-    seed: int
-    command: str
-    created: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ReportContent:
-    """All that the page shows, in the schemas in which the run writes it.
-
-    Attributes:
-        title: of the page, e.g. 'Brain MRI: tumour or none'.
-        evaluation: content of `<task>_evaluation.json` (`val`, `test`, `about`).
-        leakage: the leakage report of the split.
-        transferability: content of `transferability.json`; null where no sources were compared.
-        model_card: content of `model.json`, with `parameters` as rows `stage, trainable, total`.
-        history: one row per epoch (`phase, epoch, train_loss, val_loss, val_auroc, lr, seconds`).
-        timing: stage -> `seconds`, `peak_mb`, `reused_seconds`.
-        quarantine: all quarantined files, columns `path, reason`.
-        figures: name -> PNG; names of `FIGURE_TEXTS` have their place on the page.
-        limits: sentences.
-        provenance: how to reproduce the run.
-    """
-
-    title: str
-    evaluation: Mapping[str, Any]
-    leakage: Mapping[str, Any]
-    transferability: Mapping[str, Any] | None
-    model_card: Mapping[str, Any]
-    history: pd.DataFrame
-    timing: Mapping[str, Mapping[str, Any]]
-    quarantine: pd.DataFrame
-    provenance: Provenance
-    figures: Mapping[str, bytes] = field(default_factory=dict)
-    limits: Sequence[str] = ()
 
 
 def render_report(content: ReportContent) -> str:
@@ -114,14 +85,17 @@ def _words(content: ReportContent) -> dict[str, Any]:
         "temperature": content.model_card.get("temperature"),
         "crossed": _crossed(content.leakage),
         "sentences": summary_sentences(**told, card=content.model_card),
-        "cautions": cautions(**told),
+        "cautions": [*evidence_cautions(content.evidence, content.shortcuts, content.test_reads), *cautions(**told)],
+        "evidence": _evidence_words(content) if content.evidence is not None else None,
+        "reads": reads_sentence(content.test_reads),
+        "checklists": checklists(content),
         "cards": headline_cards(told["measured"]),
         "tables": _tables(content),
         "quarantine_rows_shown": QUARANTINE_ROWS_SHOWN,
         "pictures": pictures,
         "further": [name for name in pictures if name not in FIGURE_TEXTS],
         "figure_texts": FIGURE_TEXTS,
-        "licences": _licences(content.model_card),
+        "licences": licences_with_flags(content.model_card),
         "facts": _facts(content.model_card),
     }
 
@@ -135,12 +109,36 @@ def _tables(content: ReportContent) -> dict[str, pd.DataFrame]:
         "timing": timing_table(content.timing),
         "quarantine_counts": quarantine_counts(content.quarantine),
         "quarantine": _first_files(content.quarantine),
+        **_evidence_tables(content),
     }
     if content.transferability is not None:
         tables["ranking"] = ranking_table(content.transferability)
         if content.transferability.get("agreement"):
             tables["agreement"] = agreement_table(content.transferability)
     return tables
+
+
+def _evidence_words(content: ReportContent) -> dict[str, Any]:
+    evidence, shortcuts = content.evidence or {}, content.shortcuts or {"found": [], "reason": "it was not asked for"}
+    return {
+        "worst": worst_group_sentences(evidence["subgroups"]),
+        "left_out": evidence["subgroups"]["left_out"],
+        "worth": worth_sentence(evidence["decision_curve"]),
+        "alarms": shortcut_alarms(shortcuts),
+        "no_shortcuts": shortcuts["reason"],
+    }
+
+
+def _evidence_tables(content: ReportContent) -> dict[str, pd.DataFrame]:
+    if content.evidence is None:
+        return {}
+    return {
+        "per_class": per_class_table(content.evidence["per_class"]),
+        "subgroups": subgroups_table(content.evidence["subgroups"]),
+        "predictive": predictive_table(content.evidence["predictive_values"]),
+        "shortcuts": shortcuts_table(content.shortcuts or {"found": []}),
+        "quarantine_bias": quarantine_table(content.evidence["quarantine"]),
+    }
 
 
 def _crossed(leakage: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -160,20 +158,6 @@ def _crossed(leakage: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _first_files(quarantine: pd.DataFrame) -> pd.DataFrame:
     shown = quarantine.loc[:, ["path", "reason"]].head(QUARANTINE_ROWS_SHOWN)
     return shown.rename(columns={"path": "File", "reason": "Reason"})
-
-
-def _licences(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """(what, licence, what to mind): unknown and non-commercial licences are flagged."""
-    licences = card.get("licences") or {}
-    return [(str(what), str(text), _licence_flag(str(text))) for what, text in licences.items()]
-
-
-def _licence_flag(licence: str) -> str:
-    if not licence or licence.lower() in {"unknown", "none"}:
-        return "unknown: find out before use"
-    if re.search(r"non[- ]?commercial|\bNC\b", licence, flags=re.IGNORECASE):
-        return "non-commercial use only"
-    return ""
 
 
 def _facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ def metrics_table(evaluation: Mapping[str, Any]) -> pd.DataFrame:
     for metric in metrics:
         cells = [_cell(measured.row(split, metric), usual[split]) for split in splits]
         rows.append([metric_name(metric), *cells, metric_meaning(metric)])
-    return _texts(rows, ["Metric", *map(_head, splits), "What it says"])
+    return texts_table(rows, ["Metric", *map(_head, splits), "What it says"])
 
 
 def _prevalence(measured: Measured) -> list[list[str]]:
@@ -91,7 +91,7 @@ def splits_table(leakage: Mapping[str, Any]) -> pd.DataFrame:
         + [count_text(value["classes"].get(name, 0)) for name in classes]
         for split, value in splits.items()
     ]
-    return _texts(rows, ["Split", "Images", "Groups", *classes])
+    return texts_table(rows, ["Split", "Images", "Groups", *classes])
 
 
 def groups_table(leakage: Mapping[str, Any]) -> pd.DataFrame:
@@ -118,7 +118,7 @@ def groups_table(leakage: Mapping[str, Any]) -> pd.DataFrame:
         ("Pairs kept together with different labels", how_many(leakage.get("cross_label_pairs"))),
     ]
     texts = [(name, count_text(int(value))) for name, value in rows if value is not None]
-    return _texts(texts, ["What", "Number"])
+    return texts_table(texts, ["What", "Number"])
 
 
 def how_many(found: Any) -> int:
@@ -145,7 +145,7 @@ def ranking_table(transferability: Mapping[str, Any]) -> pd.DataFrame:
         chosen = " (chosen)" if source["name"] == transferability["chosen"] else ""
         values = [_score_text(source, score, ranking.get(score, [])) for score in scores]
         columns[f"{source['name']}{chosen}"] = values + _source_facts(source)
-    return _texts(list(zip(*columns.values(), strict=True)), list(columns))
+    return texts_table(list(zip(*columns.values(), strict=True)), list(columns))
 
 
 def agreement_table(transferability: Mapping[str, Any]) -> pd.DataFrame:
@@ -162,7 +162,7 @@ def agreement_table(transferability: Mapping[str, Any]) -> pd.DataFrame:
         tau, regret = (interval_text(each[what]) for what in ("tau_w", "regret"))
         chance, seconds = value_text(each["null_band"]), value_text(each["seconds"])
         rows.append((name, tau, chance, regret, str(each["targets"]), seconds))
-    return _texts(rows, columns)
+    return texts_table(rows, columns)
 
 
 _SOURCE_FACTS = ("Pretrained on", "Can be trained further", "Features", "Licence of the weights", "Time to score")
@@ -200,7 +200,7 @@ def parameters_table(parameters: Any) -> pd.DataFrame:
         (stage, count_text(learned), count_text(total), percent_text(learned / total) if total else "–")
         for stage, learned, total in rows
     ]
-    return _texts(texts, ["Stage", "Learned", "Total", "Share learned"])
+    return texts_table(texts, ["Stage", "Learned", "Total", "Share learned"])
 
 
 def timing_table(timing: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -224,7 +224,7 @@ def timing_table(timing: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         (stage.capitalize(), _time_text(row), _measured(megabytes_text(row.get("peak_mb"))))
         for stage, row in rows.items()
     ]
-    return _texts(texts, ["Stage", "Time", "Peak memory"])
+    return texts_table(texts, ["Stage", "Time", "Peak memory"])
 
 
 def _time_text(row: Mapping[str, Any]) -> str:
@@ -243,9 +243,9 @@ def quarantine_counts(quarantine: pd.DataFrame) -> pd.DataFrame:
     """How many files were set aside for each reason, most frequent first."""
     counts = Counter(str(reason) for reason in quarantine["reason"])
     rows = [(reason, count_text(count)) for reason, count in counts.most_common()]
-    return _texts(rows, ["Reason", "Files"])
+    return texts_table(rows, ["Reason", "Files"])
 
 
-def _texts(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> pd.DataFrame:
+def texts_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> pd.DataFrame:
     """A frame of texts; pandas refuses names that are no Unicode, so their undecodable signs become `?`."""
     return pd.DataFrame([[writable(cell) for cell in row] for row in rows], columns=[*map(writable, columns)])

@@ -74,7 +74,8 @@ def measure(
         evaluation,
         derive_seed(run.seed, "bootstrap"),
     )
-    told: dict[str, Any] = without_nan({**measured, "about": {**measured["about"], "temperature": card.temperature}})
+    of_model = {"temperature": card.temperature, "model": card.card_sha256[:16]}
+    told: dict[str, Any] = without_nan({**measured, "about": {**measured["about"], **of_model}})
     return told
 
 

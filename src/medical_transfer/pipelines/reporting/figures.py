@@ -11,6 +11,7 @@ FIGURES = {
     "confusion_matrices": "confusion",
     "roc_curve": "roc",
     "precision_recall_curve": "precision_recall",
+    "decision_curve": "decision_curve",
     "reliability_diagram": "reliability",
     "worst_errors": "errors",
 }

@@ -29,6 +29,9 @@ def draw_split(leakage: dict[str, Any]) -> Figure:
 
 def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
     finetuned_evaluation: dict[str, Any],
+    finetuned_evidence: dict[str, Any],
+    shortcuts: dict[str, Any],
+    test_reads: dict[str, Any],
     finetuned_history: pd.DataFrame,
     finetuned_model: TrainedModel,
     model_plan: dict[str, Any],
@@ -40,31 +43,39 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
     images: Images,
     run: Run,
     *figures: bytes,
-) -> str:
-    """Put the run's results on one page; `figures` come in the order of `FIGURES`."""
+) -> tuple[str, str, str]:
+    """Put the run's results on one page, and write the model card and the checklists.
+
+    `figures` come in the order of `FIGURES`.
+    """
     from medical_transfer.pipelines.reporting.limits import limits_of  # noqa: PLC0415
+    from medical_transfer.reporting.checklists import checklists_text  # noqa: PLC0415
+    from medical_transfer.reporting.model_card import model_card_text  # noqa: PLC0415
     from medical_transfer.reporting.report import ReportContent, render_report  # noqa: PLC0415
 
     card = finetuned_model.card
-    return render_report(
-        ReportContent(
-            title=f"Transferred classifier: {' / '.join(card.classes)}",
-            evaluation=finetuned_evaluation,
-            leakage=leakage,
-            transferability=transferability_scores,
-            model_card={
-                **card.model_dump(mode="json"),
-                "parameters": model_plan["parameters"],
-                "licences": _licences(card),
-            },
-            history=finetuned_history,
-            timing=timing,
-            quarantine=quarantine,
-            provenance=_provenance(run.seed, changed(parameters)),
-            figures=dict(zip(FIGURES.values(), figures, strict=True)),
-            limits=limits_of(images, leakage, adapts=card.kind in ADAPTING),
-        )
+    content = ReportContent(
+        title=f"Transferred classifier: {' / '.join(card.classes)}",
+        evaluation=finetuned_evaluation,
+        leakage=leakage,
+        transferability=transferability_scores,
+        model_card=_card_facts(card, model_plan),
+        history=finetuned_history,
+        timing=timing,
+        quarantine=quarantine,
+        provenance=_provenance(run.seed, changed(parameters)),
+        figures=dict(zip(FIGURES.values(), figures, strict=True)),
+        limits=limits_of(images, leakage, adapts=card.kind in ADAPTING),
+        evidence=finetuned_evidence,
+        shortcuts=shortcuts,
+        test_reads=test_reads,
     )
+    return render_report(content), model_card_text(content), checklists_text(content)
+
+
+def _card_facts(card: ModelCard, model_plan: dict[str, Any]) -> dict[str, Any]:
+    facts = card.model_dump(mode="json")
+    return {**facts, "parameters": model_plan["parameters"], "licences": _licences(card)}
 
 
 def _licences(card: ModelCard) -> dict[str, str]:

@@ -9,6 +9,9 @@ from medical_transfer.pipelines.reporting.figures import FIGURES
 
 INPUTS = [
     "finetuned_evaluation",
+    "finetuned_evidence",
+    "shortcuts",
+    "test_reads",
     "finetuned_history",
     "finetuned_model",
     "model_plan",
@@ -23,11 +26,12 @@ INPUTS = [
 
 
 def create_pipeline() -> Pipeline:
-    """All results -> report.html."""
+    """All results -> report.html, model_card.md, checklists.md."""
+    pages = ["report", "model_card", "checklists"]
     return Pipeline(
         [
             node(nodes.draw_split, "leakage", "split_counts", name="draw_split"),
-            node(nodes.write_report, [*INPUTS, *FIGURES], "report", name="write_report"),
+            node(nodes.write_report, [*INPUTS, *FIGURES], pages, name="write_report"),
         ],
         namespace="reporting",
         prefix_datasets_with_namespace=False,
