@@ -153,7 +153,7 @@ def _set_up(results: pd.DataFrame, study: StudyAdaptation) -> str:
     learn, choose, judge = study.target_images
     return (
         f"{results['trial_id'].nunique()} trials of {study.steps} steps of {study.batch_size} images of each site "
-        f"(no adaptation: of the source alone), network `{study.source}`, learning rate {study.learning_rate:g} with "
+        f"(no adaptation: of the source alone), network `{study.source}` (`best`: `{study.best_source}`), learning rate {study.learning_rate:g} with "
         f"warm-up and a cosine, {study.rounds} looks at validation. {study.source_images} source digits of which no "
         f"target image was made; {learn} target images to learn from without labels, {choose} to choose by, {judge} to "
         "judge by. "
