@@ -23,6 +23,7 @@ from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
+from medical_transfer.config.study_adaptation import StudyAdaptation
 from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
@@ -46,6 +47,7 @@ BLOCKS: dict[str, type[Block]] = {
     "run": Run,
     "split": SplitConfig,
     "studies": Studies,
+    "study_adaptation": StudyAdaptation,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,
     "study_tuning": StudyTuning,

@@ -32,8 +32,8 @@ class StudyAdaptation(Block):
             "coral",
         ]
     )
-    """`source_textured`, `dann_textured`: without adaptation and DANN, on random grounds; `best`: these with DANN at half
-    strength, pseudo-labels and `best_source`; the others as `training.kind` names them. Empty: the sweep alone."""
+    """`source_textured`, `dann_textured`: without adaptation and DANN, on random grounds; `best`: DANN at half strength
+    and pseudo-labels there, on `best_source`; the others as `training.kind` names them. Empty: the sweep alone."""
     seeds: list[int] = Field(default=[0, 1, 2])
     """Seeds of the methods; of an earlier one all is run before a later one."""
     alphas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.1, 0.25, 0.5, 1.0, 2.0])
