@@ -35,6 +35,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/audit.py --out $(BENCH)
 	$(BIN)/python benchmarks/trainer_overhead.py --out $(BENCH)
 	$(BIN)/python benchmarks/chapter_loop.py --out $(BENCH)
+	$(BIN)/python benchmarks/adaptation_loop.py --out $(BENCH)
 	$(BIN)/python benchmarks/memory.py --images $(MEMORY_IMAGES) --out $(BENCH)
 	$(BIN)/python benchmarks/report.py $(BENCH)
 

@@ -36,7 +36,17 @@ LOAD_BEFORE = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "sve", "bf16", "i8mm")
 LIBRARIES = ("torch", "torchvision", "timm", "lightning", "onnxruntime", "pillow", "kedro", "numpy")
 BEGIN, END = "<!-- figures: written by benchmarks/report.py -->", "<!-- end of figures -->"
-ORDER = ("chapter_loop", "trainer_overhead", "cached_cut", "fastai_peer", "memory", "start_up", "audit", "main_job")
+ORDER = (
+    "chapter_loop",
+    "adaptation_loop",
+    "trainer_overhead",
+    "cached_cut",
+    "fastai_peer",
+    "memory",
+    "start_up",
+    "audit",
+    "main_job",
+)
 
 
 @dataclass(frozen=True)

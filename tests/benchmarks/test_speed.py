@@ -44,6 +44,15 @@ def test_chapter_loop(run_script: RunScript, tmp_path: Path) -> None:
     assert "seconds of an epoch, chapter's loop / ours" in told
 
 
+def test_adaptation_loop(run_script: RunScript, tmp_path: Path) -> None:
+    run_script("adaptation_loop", "--steps", "2", "--rounds", "2", "--out", str(tmp_path))
+    found = figures(tmp_path, "adaptation_loop")
+    (row,) = found["rows"]
+    assert row["chapter images/s"] > 0
+    assert row["our images/s"] > 0
+    assert found["ratios"][0]["rounds"] == 2
+
+
 def test_trainer_overhead(run_script: RunScript, tmp_path: Path) -> None:
     run_script("trainer_overhead", *TINY, "--steps", "1", "--rounds", "3", "--out", str(tmp_path))
     found = figures(tmp_path, "trainer_overhead")

@@ -24,6 +24,7 @@ from medical_transfer.config.model import Model
 from medical_transfer.config.predict import Predict
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
+from medical_transfer.config.study_adaptation import StudyAdaptation
 from medical_transfer.config.study_distillation import StudyDistillation
 from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.study_transferability import StudyTransferability
@@ -51,6 +52,7 @@ BLOCKS: dict[str, type[Block]] = {
     "split": SplitConfig,
     "studies": Studies,
     "study_distillation": StudyDistillation,
+    "study_adaptation": StudyAdaptation,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,
     "study_tuning": StudyTuning,

@@ -47,6 +47,7 @@ WITHOUT = {
     "jmmd": {"weight": 0},
     "coral": {"weight": 0},
     "self_training": {"weight": 0},
+    "dann_self_training": {"reversal": 0, "weight": 0},
 }
 """Settings that must be the same as no adaptation; MCD always has a second head that learns."""
 
@@ -105,7 +106,7 @@ def test_without_strength_it_is_training_without_the_domain_term_bit_by_bit(kind
 
 @each_kind
 def test_with_strength_it_is_another_network(kind, tmp_path):
-    own = {"schedule": "constant"} if kind in ("dann", "cdan", "mcd") else {"weight": 5}
+    own = {"schedule": "constant"} if kind in ("dann", "cdan", "mcd", "dann_self_training") else {"weight": 5}
     own |= {"rule": "fixmatch", "threshold": 0.5} if kind == "self_training" else {}
     method, plain = make(kind, own=own, selection="source"), make(kind, selection="source")
     train(tmp_path / "adapted", method)
@@ -423,3 +424,26 @@ def test_killed_among_pairs_and_started_again_it_ends_the_same(kind, tmp_path, m
             run(tmp_path / "killed")
     pd.testing.assert_frame_equal(run(tmp_path / "killed"), whole, check_exact=True)
     assert same(*(load_file(tmp_path / name / "best.safetensors") for name in ("whole", "killed")))
+
+
+def test_dann_with_self_training_is_the_sum_of_the_two_and_the_augmented_view_has_no_domain():
+    own = {"threshold": 0.5, "weight": 3.0, "dropout": 0.0, "schedule": "constant", "reversal": 0.7}
+    method, _ = started("dann_self_training", own=own)
+    rng = torch.Generator().manual_seed(1)
+    width = method.classifier.embedded_dim
+    source, target, again = (
+        Seen(torch.randn(n, width, generator=rng, requires_grad=True), torch.randn(n, 2, generator=rng))
+        for n in (5, 4, 4)
+    )
+    term = method.domain_term(source, target, again, 0.5)
+    domains = [method.adversary.layers(each.features) for each in (source, target)]
+    pseudo = fixmatch(target.logits, again.logits, threshold=0.5)
+    assert float(term.total.detach()) == pytest.approx(float(domain_confusion(*domains) + 3 * pseudo), rel=1e-6)
+    counted = confident(target.logits.softmax(dim=1), 0.5).float().mean()
+    assert float(term.parts["confident"]) == float(counted) == 1, "two classes: one has half at least"
+    term.total.backward()
+    assert again.features.grad is None
+    plain = torch.autograd.grad(
+        domain_confusion(*(method.adversary.layers(f) for f in (source.features, target.features))), source.features
+    )
+    torch.testing.assert_close(source.features.grad, -0.7 * plain[0])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from medical_transfer.metrics.calibration import (
     apply_temperature,
@@ -176,3 +177,11 @@ def test_temperature_keeps_the_order_and_sums_to_one(seed: int, temperature: flo
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     np.testing.assert_array_equal(probabilities.argmax(axis=1), logits.argmax(axis=1))
     np.testing.assert_allclose(apply_temperature(logits, 1.0), np.exp(logits) / np.exp(logits).sum(axis=1)[:, None])
+
+
+def test_logits_that_are_all_far_below_zero_keep_their_order():
+    """A network whose features grew without bounds: no logit of the row is above -1000."""
+    logits_NC = np.array([[-3000.0, -1000.0, -2000.0], [-5e6, -4e6, -3e6]])
+    found = apply_temperature(logits_NC, 50.0)
+    assert found.argmax(axis=1).tolist() == [1, 2]
+    np.testing.assert_allclose(apply_temperature(logits_NC[:1] / 1000, 1.0), softmax(logits_NC[:1] / 1000, axis=1))

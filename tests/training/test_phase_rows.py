@@ -9,6 +9,7 @@ import pytest
 import toy
 from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.data.dataset import LabelledRows
+from medical_transfer.models.weights import Untrained
 from medical_transfer.training.learning_set import LearningSet
 from medical_transfer.training.phase_rows import prepare_rows
 
@@ -27,9 +28,9 @@ def learning():
 
 @pytest.fixture
 def prepare(tmp_path, learning):
-    def run(method, *, views=2, policy="flips", **fields):
+    def run(method, *, views=2, policy="flips", weights=None, **fields):
         recipe = SimpleNamespace(
-            source=SimpleNamespace(identity={"name": "toy"}),
+            source=SimpleNamespace(identity={"name": "toy"}, weights=weights),
             augmentation=Augmentation(views=views, policy=policy),
             training=toy.config(**fields),
             folders=SimpleNamespace(features=tmp_path),
@@ -77,3 +78,17 @@ def test_without_a_cache_every_phase_has_images_and_the_features_scale_is_fitted
         assert data.policy == "flips"
     assert not np.allclose(method.classifier.standardise.mean, before)
     np.testing.assert_allclose(method.classifier.standardise.mean, rows.train.array(4, 0).mean(axis=0), atol=1e-5)
+
+
+def test_an_untrained_network_that_learns_whole_keeps_its_features_as_they_are(prepare, tmp_path):
+    whole, part = (toy.finetune(toy.classifier(), freeze=how, head_first=False) for how in ("none", "partial"))
+    for method in (whole, part):
+        method.classifier.standardise.mean.fill_(7)
+    rows = prepare(whole, weights=Untrained("init/toy"))
+    assert (whole.classifier.standardise.mean == 7).all()
+    assert list(tmp_path.iterdir()) == [], "nothing was computed"
+    assert len(rows.of(whole.phases()[0]).train) == 12
+    prepare(part, weights=Untrained("init/toy"))
+    assert not (part.classifier.standardise.mean == 7).any()
+    prepare(whole)
+    assert not (whole.classifier.standardise.mean == 7).any(), "a pretrained network has features to measure"

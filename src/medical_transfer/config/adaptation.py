@@ -63,8 +63,9 @@ class Mmd(Block):
 
     weight: float = Field(default=1.0, ge=0)
     """Weight beside the cross-entropy; 0 is training without adaptation."""
-    kernel: Literal["gaussian", "linear"] = "gaussian"
-    """`gaussian`: a mean over five bandwidths around the median; `linear`: means of features alone."""
+    kernel: Literal["gaussian", "linear", "chapter"] = "gaussian"
+    """`gaussian`: a mean over five bandwidths around the median; `linear`: means of features alone; `chapter`: its one
+    bandwidth (sigma 1), which features of many numbers hardly feel."""
     biased: bool = False
     """All pairs, a row with itself too (the chapter's form), in place of the unbiased statistic."""
 

@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 
 from medical_transfer.config.base import Block, UserPath
 
-Compared = Literal["source_only", "dann", "best", "source_textured", "self_training", "cdan", "mmd", "coral"]
+Compared = Literal[
+    "source_only", "dann", "best", "source_textured", "dann_textured", "self_training", "cdan", "mmd", "coral"
+]
 
 
 class StudyAdaptation(Block):
@@ -18,10 +20,20 @@ class StudyAdaptation(Block):
     """MNIST-M as an npz file with `images`, `labels` and `names`, where a name begins with the number of the MNIST
     training digit that it was made from. null: `../shared/data/mnist_m_train15k.npz` beside the project."""
     methods: list[Compared] = Field(
-        default=["source_only", "dann", "best", "source_textured", "self_training", "cdan", "mmd", "coral"]
+        default=[
+            "source_only",
+            "dann",
+            "best",
+            "source_textured",
+            "dann_textured",
+            "self_training",
+            "cdan",
+            "mmd",
+            "coral",
+        ]
     )
-    """`source_textured`: no adaptation, but source digits on random grounds; `best`: that with DANN at half strength
-    and pseudo-labels; the others as `training.kind` names them. Empty: the sweep alone."""
+    """`source_textured`, `dann_textured`: without adaptation and DANN, on random grounds; `best`: DANN at half strength
+    and pseudo-labels there, on `best_source`; the others as `training.kind` names them. Empty: the sweep alone."""
     seeds: list[int] = Field(default=[0, 1, 2])
     """Seeds of the methods; of an earlier one all is run before a later one."""
     alphas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.1, 0.25, 0.5, 1.0, 2.0])
@@ -40,8 +52,10 @@ class StudyAdaptation(Block):
     """Validation looks so many times, evenly over the steps, and the epoch is chosen among these, without labels."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Of the whole network, under `training.finetune.schedule`."""
-    source: str = "random/dann_paper_bn"
-    """The network of all trials: an untrained source for images of 32 pixels."""
+    source: str = "random/dann_paper"
+    """The network of all trials but those of `best`: an untrained source for images of 32 pixels."""
+    best_source: str = "random/dann_paper_bn"
+    """The network of `best`."""
     choose_by: Literal["im", "entropy", "snd", "bnm"] = "im"
     """The score of target predictions that picks epoch, strength and method without labels."""
 

@@ -7,10 +7,25 @@ default.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+
+from torch import Tensor
+
 from medical_transfer.config import adaptation as config
-from medical_transfer.losses.mmd import linear_mmd2, mmd2
+from medical_transfer.losses.mmd import CHAPTER_BANDWIDTH, linear_mmd2, mmd2
 from medical_transfer.methods.adaptation import Adaptation, Seen
 from medical_transfer.methods.contract import LossTerms
+
+DISCREPANCIES: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
+    {
+        "gaussian": mmd2,
+        "linear": linear_mmd2,
+        "chapter": partial(mmd2, scales=(1.0,), bandwidth=CHAPTER_BANDWIDTH),
+    }
+)
+"""`training.mmd.kernel` -> squared discrepancy."""
 
 
 class Mmd(Adaptation):
@@ -20,6 +35,5 @@ class Mmd(Adaptation):
 
     def domain_term(self, source: Seen, target: Seen, again: Seen | None, progress: float) -> LossTerms:  # noqa: ARG002
         """Weight times squared MMD."""
-        discrepancy = mmd2 if self.own.kernel == "gaussian" else linear_mmd2
-        loss = discrepancy(source.features, target.features, biased=self.own.biased)
+        loss = DISCREPANCIES[self.own.kernel](source.features, target.features, biased=self.own.biased)
         return LossTerms(self.own.weight * loss, {"mmd": loss})

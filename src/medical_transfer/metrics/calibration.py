@@ -17,7 +17,7 @@ from medical_transfer.metrics.classification import Codes, Floats, one_hot, rati
 TEMPERATURE_RANGE = (0.02, 50.0)
 """Search range of the temperature."""
 LOWEST_LOGIT = float(np.log(np.finfo(float).tiny))
-"""Stands for the logarithm of a probability that was rounded to 0."""
+"""Stands for the logarithm of a probability that was rounded to 0; of logits: so far below the largest one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,9 @@ def apply_temperature(logits_NC: Floats, temperature: float) -> Floats:
 
 
 def _log_softmax(logits_NC: Floats, temperature: float) -> Floats:
-    scaled_NC = np.maximum(logits_NC, LOWEST_LOGIT) / temperature
-    shifted_NC = scaled_NC - scaled_NC.max(axis=1, keepdims=True)
+    finite_NC = np.maximum(logits_NC, np.finfo(float).min / 2)
+    below_NC = finite_NC - finite_NC.max(axis=1, keepdims=True)  # first: all logits of an image may lie below the floor
+    shifted_NC = np.maximum(below_NC, LOWEST_LOGIT) / temperature
     return np.asarray(shifted_NC - np.log(np.exp(shifted_NC).sum(axis=1, keepdims=True)))
 
 

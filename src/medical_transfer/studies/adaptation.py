@@ -6,6 +6,7 @@ the first weights of the trunk are the same for all seeds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -22,10 +23,16 @@ from medical_transfer.types import Figure
 KINDS: dict[Compared, str] = {
     "source_only": "finetune",
     "source_textured": "finetune",
+    "dann_textured": "dann",
     "best": "dann_self_training",
 }
 """`training.kind` of a method, where it has another name."""
-POLICIES: dict[Compared, str] = {"source_textured": "textured", "self_training": "gentle", "best": "textured"}
+POLICIES: dict[Compared, str] = {
+    "source_textured": "textured",
+    "dann_textured": "textured",
+    "self_training": "gentle",
+    "best": "textured",
+}
 """`augmentation.policy` of a method, where it is not `none`."""
 
 CORAL_WEIGHT = 100.0
@@ -53,8 +60,8 @@ def run(
     sites = digit_sites(study_adaptation, folders.packages, root)
     place = Place(NAME, this_session, folders, shared(study_adaptation, *map(str, sites)), also=measure_target)
     trials = grid(study_adaptation)
-    first = prepare(place, [0])[0]  # images are the same under every seed
-    done, failures = run_trials(place, trials, {trial.seed: first for trial in trials})
+    handed = networks(prepare(place, [0])[0], study_adaptation)
+    done, failures = run_trials(place, trials, handed)
     return results_table(done, failures), told_of(failures)
 
 
@@ -112,17 +119,34 @@ def shared(study: StudyAdaptation, source: str, target: str) -> dict[str, Any]:
     }
 
 
+def networks(handed: Mapping[str, Any], study: StudyAdaptation) -> dict[str, dict[str, Any]]:
+    """What trials are handed, by the name of their network; images are the same for all, under every seed."""
+    names = (study.source, study.best_source)
+    return {name: {**handed, "transferability": {**handed["transferability"], "chosen": name}} for name in names}
+
+
 def grid(study: StudyAdaptation) -> list[Trial]:
     """All trials, whole seeds first: a study that is stopped early has the methods and the sweep of its first seed."""
     trials = []
     for seed in dict.fromkeys([*study.seeds, *study.sweep_seeds]):
         if seed in study.seeds:
-            trials += [Trial(method, HEADLINE, seed, parameters_of(method)) for method in study.methods]
+            trials += [
+                Trial(method, HEADLINE, seed, parameters_of(method), network_of(method, study))
+                for method in study.methods
+            ]
         if seed in study.sweep_seeds:
             known = seed in study.seeds and "dann" in study.methods  # the sweep has the methods' trial of strength 1
             alphas = [alpha for alpha in study.alphas if not (known and alpha == DANN_ALPHA)]
-            trials += [Trial("dann", sweep_setting(alpha), seed, parameters_of("dann", alpha)) for alpha in alphas]
+            trials += [
+                Trial("dann", sweep_setting(alpha), seed, parameters_of("dann", alpha), study.source)
+                for alpha in alphas
+            ]
     return trials
+
+
+def network_of(method: Compared, study: StudyAdaptation) -> str:
+    """Name of a method's network."""
+    return study.best_source if method == "best" else study.source
 
 
 def parameters_of(method: Compared, alpha: float | None = None) -> dict[str, Any]:

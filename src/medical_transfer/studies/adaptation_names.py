@@ -10,11 +10,12 @@ NAMES: dict[str, str] = {
     "source_only": "source only",
     "source_textured": "source only, on random grounds",
     "dann": "DANN",
+    "dann_textured": "DANN, on random grounds",
     "mmd": "MMD",
     "coral": "Deep CORAL",
     "cdan": "CDAN+E",
     "self_training": "self-training (AdaMatch)",
-    "best": "random grounds + DANN + pseudo-labels",
+    "best": "random grounds + DANN + pseudo-labels, batch norm",
 }
 """Methods as people call them."""
 DANN_ALPHA = 1.0

@@ -151,13 +151,14 @@ def _epochs(results: pd.DataFrame) -> str:
 
 def _set_up(results: pd.DataFrame, study: StudyAdaptation) -> str:
     learn, choose, judge = study.target_images
+    budget = f"{study.steps} steps of {study.batch_size} images of each site (no adaptation: of the source alone)"
+    trials = results["trial_id"].nunique()
     return (
-        f"{results['trial_id'].nunique()} trials of {study.steps} steps of {study.batch_size} images of each site "
-        f"(no adaptation: of the source alone), network `{study.source}`, learning rate {study.learning_rate:g} with "
-        f"warm-up and a cosine, {study.rounds} looks at validation. {study.source_images} source digits of which no "
-        f"target image was made; {learn} target images to learn from without labels, {choose} to choose by, {judge} to "
-        "judge by. "
-        "Source and target go through batch norm, where there is one, as one batch."
+        f"{trials} trials of {budget}, network `{study.source}` (`best`: `{study.best_source}`), "
+        f"learning rate {study.learning_rate:g} with warm-up and a cosine, {study.rounds} looks at validation. "
+        f"{study.source_images} source digits of which no target image was made; {learn} target images to learn from "
+        f"without labels, {choose} to choose by, {judge} to judge by. Both sites go through batch norm, where there is "
+        "one, as one batch."
     )
 
 
