@@ -68,3 +68,7 @@ class Interval:
 
 class UserError(Exception):
     """Something that the user can mend. The message says what was found, what was expected and what to do."""
+
+
+class DoesNotApplyError(UserError):
+    """One of several things that are compared is not possible here; the others are."""

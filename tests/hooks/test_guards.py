@@ -12,11 +12,11 @@ from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.hooks.guards import (
     DECLARED,
     Guards,
-    check_adaptation,
     check_parameters,
     check_places,
     check_sources,
 )
+from medical_transfer.hooks.second_site import check_adaptation
 from medical_transfer.pipeline_registry import register_pipelines
 from medical_transfer.types import UserError
 

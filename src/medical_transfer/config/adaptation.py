@@ -19,6 +19,9 @@ TARGET_SCORES = {
 }
 """Short names, as in parameters, columns and files -> scores of the target's predictions (`metrics/label_free.py`)."""
 
+SOURCE_SCORES = {"dev": "deep_embedded_validation", "source": "source_auroc"}
+"""Short names -> scores that rest on the source's labels."""
+
 
 class Adaptation(Block):
     """What all methods of adaptation share; learning rates, epochs of the head and unfreezing are `finetune`'s."""

@@ -10,7 +10,7 @@ from medical_transfer.data.cache import ImageCache
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.models.checkpoint import load_checkpoint
 from medical_transfer.models.classifier import Classifier
-from medical_transfer.models.runner import fast_runner, in_chunks
+from medical_transfer.models.runner import Runner, fast_runner, in_chunks
 
 
 class Embedding(nn.Module):
@@ -25,9 +25,13 @@ class Embedding(nn.Module):
         return self.classifier.embed(images, 0)
 
 
-def embed_images(model: TrainedModel, cache: ImageCache, slots_n: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Features (n, H) of cached images, in their order."""
+def embedder(model: TrainedModel, *, size: int) -> Runner:
+    """What gives a model's features of images of `size` pixels; the network is prepared once."""
     classifier, _ = load_checkpoint(model.folder)
+    return fast_runner(Embedding(classifier).eval(), outputs=("features",), size=size)
+
+
+def embed_images(run: Runner, cache: ImageCache, slots_n: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Features (n, H) of cached images, in their order."""
     pixels_NSS3 = cache.pixels_NSS3
-    run = fast_runner(Embedding(classifier).eval(), outputs=("features",), size=pixels_NSS3.shape[1])
     return np.concatenate([run(images)[0] for images in in_chunks(pixels_NSS3, slots_n, "Features")]).astype(np.float64)

@@ -5,6 +5,7 @@ Shapes: N images of the target, C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
@@ -35,21 +36,27 @@ class Choice(TypedDict):
 
 
 def choose(
-    predictions: Mapping[str, pd.DataFrame], classes: Sequence[str], *, by: str, source_prior_C: Floats
+    predictions: Mapping[str, pd.DataFrame],
+    classes: Sequence[str],
+    *,
+    by: str,
+    source_prior_C: Floats,
+    beside: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Choice:
     """Judge models on the target's validation images without their labels, and take the best by one score.
 
     Args:
         predictions: method -> its predictions table of the target; the label is not read. `SOURCE_ONLY` is among them.
         classes: names of the classes.
-        by: the score that decides; of equals the first method is taken.
+        by: the score that decides; of equals the first method is taken, and one without a value never.
         source_prior_C: share of each class among the source's training images.
+        beside: method -> more scores, which rest on the source's labels.
 
     Raises:
         UserError: where the target has fewer than two validation images.
     """
     stated = {method: _probabilities(table, classes) for method, table in predictions.items()}
-    scores = {method: _scores(p_NC) for method, p_NC in stated.items()}
+    scores = {method: {**_scores(p_NC), **(beside or {}).get(method, {})} for method, p_NC in stated.items()}
     shares = {
         method: np.bincount(p_NC.argmax(axis=1), minlength=len(classes)) / len(p_NC) for method, p_NC in stated.items()
     }
@@ -66,13 +73,24 @@ def choose(
         for method, p_NC in stated.items()
     }
     return Choice(
-        chosen=max(scores, key=lambda method: scores[method][by]),
+        chosen=best_by(scores, by),
         by=by,
         images=len(stated[SOURCE_ONLY]),
         scores=scores,
         called={method: dict(zip(classes, share_C.tolist(), strict=True)) for method, share_C in shares.items()},
         alarms=alarms,
     )
+
+
+def best_by(scores: Mapping[str, Mapping[str, float]], by: str) -> str:
+    """The method with the highest value of one score: of equals the first, one without a value never."""
+    values = {method: found[by] for method, found in scores.items()}
+    return max(values, key=lambda method: -math.inf if undefined(values[method]) else values[method])
+
+
+def undefined(value: float | None) -> bool:
+    """Whether a score has no value (NaN, or null where it was read from a file)."""
+    return value is None or math.isnan(value)
 
 
 def _watched(scores: Mapping[str, float]) -> dict[str, float]:

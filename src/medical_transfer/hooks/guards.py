@@ -26,12 +26,11 @@ from medical_transfer.config.compare import Compare
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
-from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.medical_distillation import MedicalDistillation
-from medical_transfer.config.model import NOTHING_ADAPTS, Model
 from medical_transfer.config.predict import Predict
 from medical_transfer.config.training import Training
 from medical_transfer.config.transferability import Transferability
+from medical_transfer.hooks.second_site import check_adaptation, check_candidates
 from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.types import UserError
 
@@ -70,8 +69,7 @@ class Guards:
             check_adaptation(self.parameters)
             check_teacher(self.parameters)
         if "adaptation_candidates" in pipeline.all_outputs():
-            for kind in MedicalAdaptation.model_validate(self.parameters.get("medical_adaptation", {})).methods:
-                check_adaptation(self.parameters, kind)
+            check_candidates(self.parameters)
         if "audit" in pipeline.all_outputs():
             for block in (Images, TargetImages):
                 check_places(block.model_validate(self.parameters.get(block.block, {})))
@@ -157,44 +155,6 @@ def check_layers(parameters: dict[str, Any]) -> None:
         Transferability.model_validate(parameters["transferability"]).sources,
         Backbones.model_validate(parameters.get("backbones", {})),
     )
-
-
-def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> None:
-    """Check that a method which learns from a second site has one, decoded alike, and views where it needs some.
-
-    The method is that of `training.kind`, unless another is given.
-
-    Raises:
-        UserError: says which parameters contradict each other.
-    """
-    asked = {"kind": kind} if kind else {}
-    training = Training.model_validate({**parameters.get("training", {}), **asked})
-    images = Images.model_validate(parameters.get("images", {}))
-    target = TargetImages.model_validate(parameters.get("target_images", {}))
-    if not training.adapts:
-        return
-    if target.kind == "none":
-        raise UserError(
-            f"training.kind={training.kind} learns from a second site without its labels, but target_images.kind is "
-            "none: set target_images.kind and target_images.root to its images, or training.kind=finetune."
-        )
-    pixels, beside = ((each.size, each.fit) for each in (images, target.beside(images)))
-    if pixels != beside:
-        raise UserError(
-            f"training.kind={training.kind} needs both sites alike, but images are {pixels[0]} px, fit '{pixels[1]}', "
-            f"and target_images {beside[0]} px, fit '{beside[1]}': leave target_images.size and target_images.fit out."
-        )
-    model = Model.model_validate(parameters.get("model", {}))
-    if (model.freeze, model.head) == ("all", "linear"):
-        raise UserError(NOTHING_ADAPTS)
-    if (
-        training.kind in {"self_training", "dann_self_training"}
-        and parameters.get("augmentation", {}).get("policy") == "none"
-    ):
-        raise UserError(
-            f"training.kind={training.kind} learns from augmented views of the target, but augmentation.policy is "
-            "none: set it to flips or another policy."
-        )
 
 
 def check_teacher(parameters: dict[str, Any]) -> None:

@@ -14,6 +14,9 @@ from medical_transfer.metrics.classification import Floats
 LOGIT_VARIANCE = 10.0
 """Prior variance of a logit: C times D of the logistic regression on standardised features."""
 
+LARGEST_LOGIT = 30.0
+"""Beyond it a ratio (of 1e13) says only that the domains do not overlap, and larger ones would be infinite."""
+
 
 def deep_embedded_validation(
     losses_N: Floats, features_ND: Floats, *, source_features_MD: Floats, target_features_KD: Floats
@@ -44,7 +47,8 @@ def density_ratio(features_ND: Floats, *, source_features_MD: Floats, target_fea
     regression = LogisticRegression(C=LOGIT_VARIANCE / features_ND.shape[1], tol=1e-6, max_iter=5000)
     classifier = make_pipeline(StandardScaler(), regression)
     classifier.fit(np.concatenate([source_features_MD, target_features_KD]), np.repeat([0, 1], [sources, targets]))
-    return np.asarray(np.exp(classifier.decision_function(features_ND)) * sources / targets)
+    logits_N = np.clip(classifier.decision_function(features_ND), -LARGEST_LOGIT, LARGEST_LOGIT)
+    return np.asarray(np.exp(logits_N) * sources / targets)
 
 
 def dev_risk(losses_N: Floats, weights_N: Floats) -> float:

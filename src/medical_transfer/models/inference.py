@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 from torch import Tensor, nn
@@ -52,6 +53,13 @@ def look_at(
     seen = [look(images, symmetries) for images in in_chunks(pixels_NSS3, slots_n, "Looking")]
     logits, features = zip(*seen, strict=True)
     return np.concatenate(logits), np.concatenate(features)
+
+
+@torch.no_grad()
+def classify_features(classifier: Classifier, features_NH: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logits (N, C) of what the last layer of a classifier in eval mode sees (N, H)."""
+    logits_NC: NDArray[np.float64] = classifier.classify(torch.from_numpy(features_NH).float()).double().numpy()
+    return logits_NC
 
 
 def predict_logits(

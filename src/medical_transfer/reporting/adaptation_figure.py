@@ -22,8 +22,17 @@ NAMES = {
     "mcd": "MCD",
     "self_training": "self-training",
     "dann_self_training": "DANN + self-training",
+    "histogram_matching": "histogram matching",
+    "stronger_augmentation": "stronger augmentation",
+    "batch_norm": "batch norm of the target",
+    "feature_alignment": "aligned frozen features",
 }
 """Methods as people call them."""
+
+
+def method_name(method: str) -> str:
+    """A method as people call it."""
+    return NAMES.get(method, method)
 
 
 def methods_figure(methods: Mapping[str, Mapping[str, Any]], *, chosen: str) -> Figure:
@@ -42,10 +51,10 @@ def methods_figure(methods: Mapping[str, Mapping[str, Any]], *, chosen: str) -> 
         if not missing(row["low"]):
             axis.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
         axis.plot(row["estimate"], place, "o", color=colour, markersize=7)
-    axis.set_yticks(range(len(known)), [NAMES.get(name, name) for name in known])
+    axis.set_yticks(range(len(known)), [method_name(name) for name in known])
     axis.invert_yaxis()
     axis.axvline(0.5, color=PALETTE[7], linewidth=1, linestyle=":")
-    headline(axis, f"Second site, test images: {NAMES.get(chosen, chosen)} was chosen without labels")
+    headline(axis, "Second site, test images; blue: chosen without labels")
     name_axes(axis, x="AUROC, with its interval over groups")
     if not known:
         note(axis, "the second site's test images have no labels of all classes")

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+LONGEST_SPLIT = 12
+"""A longer name in a title has a line of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predicted:
     """What a model said about one split: class codes (positions in the list of classes) and probabilities."""
@@ -151,7 +155,9 @@ def _reliability_column(upper: Axes, lower: Axes, bins: pd.DataFrame, split: str
     upper.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=":", label="perfectly calibrated")
     errors = np.clip([seen - low, high - seen], 0, None)
     upper.errorbar(said, seen, errors, fmt="o-", color=colour, ecolor=colour, elinewidth=1, capsize=2, label="measured")
-    headline(upper, f"Calibration, {split_name(split)}: does 80 % mean 80 %?")
+    name = split_name(split)
+    wrapped = "\n" if len(name) > LONGEST_SPLIT else " "  # a method's name is longer than a split's
+    headline(upper, f"Calibration, {name}:{wrapped}does 80 % mean 80 %?")
     name_axes(upper, y="observed frequency")
     _unit_square(upper, aspect="auto")
     key(upper, loc="upper left")

@@ -14,9 +14,10 @@ from medical_transfer.metrics.thresholds import fit_threshold
 from medical_transfer.models.card import ModelCard, source_facts
 from medical_transfer.models.checkpoint import save_checkpoint
 from medical_transfer.models.classifier import Classifier
-from medical_transfer.models.inference import look_at, looking
+from medical_transfer.models.inference import classify_features, look_at, looking
 from medical_transfer.models.recipe import Recipe
 from medical_transfer.models.reference import Reference, drawn_rows, write_reference
+from medical_transfer.models.source_view import SourceView
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.training.learning_set import LearningSet
 
@@ -29,13 +30,26 @@ def save_calibrated(
     folder: Path,
     split_hash: str,
     number_formats: dict[str, str],
+    kind: str | None = None,
+    view: SourceView | None = None,
 ) -> None:
-    """Calibrate the trained classifier on the validation rows and write it with its card to `folder`."""
-    logits_NC, reference = _seen(classifier, learning, recipe)
+    """Calibrate the trained classifier on the validation rows and write it with its card to `folder`.
+
+    Args:
+        classifier: in eval mode.
+        learning: its validation rows calibrate.
+        recipe: what shaped it.
+        folder: where it goes.
+        split_hash: identity of the split.
+        number_formats: phase of training -> the format that it ran in.
+        kind: how it was trained; None: `training.kind`.
+        view: how the source's features become those that the last layer should see; None: they are.
+    """
+    logits_NC, reference = _seen(classifier, learning, recipe, view)
     positive = positive_of(learning.classes, recipe.images.positive_class)
     temperature, threshold = _calibration(logits_NC, positive, learning, recipe.evaluation)
     card = ModelCard(
-        kind=recipe.training.kind,
+        kind=kind or recipe.training.kind,
         selection=recipe.training.adaptation.selection if recipe.training.adapts else "source",
         **source_facts(recipe.source),
         head=recipe.model.head,
@@ -57,15 +71,18 @@ def save_calibrated(
     save_checkpoint(folder, classifier, card)
 
 
-def _seen(classifier: Classifier, learning: LearningSet, recipe: Recipe) -> tuple[NDArray[np.float64], Reference]:
+def _seen(
+    classifier: Classifier, learning: LearningSet, recipe: Recipe, view: SourceView | None
+) -> tuple[NDArray[np.float64], Reference]:
     """Logits of all validation rows; features of training and validation rows that later images are held against."""
     pixels_NSS3, val = learning.cache.pixels_NSS3, learning.val
     look = looking(classifier, pixels_NSS3.shape[1])
-    logits_NC, features_NH = look_at(look, pixels_NSS3, val.slots_N, recipe.augmentation.symmetries)
+    symmetries = recipe.augmentation.symmetries
+    logits_NC, features_NH = _viewed(classifier, look_at(look, pixels_NSS3, val.slots_N, symmetries), view)
     judged_m = drawn_rows(val.labels_N, generator(recipe.seed, "reference/val"))
     learned = learning.train.take(drawn_rows(learning.train.labels_N, generator(recipe.seed, "reference/train")))
     reference = Reference(
-        train_ND=look_at(look, pixels_NSS3, learned.slots_N)[1],
+        train_ND=_viewed(classifier, look_at(look, pixels_NSS3, learned.slots_N), view)[1],
         train_labels_N=learned.labels_N,
         train_groups_N=learned.groups_N,
         val_MD=features_NH[judged_m],
@@ -74,6 +91,16 @@ def _seen(classifier: Classifier, learning: LearningSet, recipe: Recipe) -> tupl
         val_logits_MC=logits_NC[judged_m].astype(np.float32),
     )
     return logits_NC, reference
+
+
+def _viewed(
+    classifier: Classifier, seen: tuple[NDArray[np.float64], NDArray[np.float32]], view: SourceView | None
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Logits and features of the source's images as the last layer should see them."""
+    if view is None:
+        return seen
+    features_NH = view.of(seen[1].astype(np.float64)).astype(np.float32)
+    return classify_features(classifier, features_NH), features_NH
 
 
 def _calibration(

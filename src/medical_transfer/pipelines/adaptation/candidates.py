@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from medical_transfer.data.dataset import class_names
 from medical_transfer.data.manifest import readable, usable_rows
-from medical_transfer.evaluation.label_free import SOURCE_ONLY
+from medical_transfer.evaluation.label_free import SOURCE_ONLY, best_by, undefined
 from medical_transfer.models.card import TrainedModel
 
 TASK = "adapted"
@@ -49,4 +51,37 @@ def prior_of(manifest: pd.DataFrame, classes: tuple[str, ...]) -> np.ndarray:
     return np.asarray(counts_C / counts_C.sum())
 
 
-__all__ = ["ORACLE", "SOURCE_ONLY", "TASK", "models_of", "prior_of", "why_no_oracle"]
+def beside_plain(choice: Mapping[str, Any]) -> str:
+    """What is shown beside no adaptation: the chosen one, or the next by the same score where that is no adaptation."""
+    if choice["chosen"] != SOURCE_ONLY:
+        return str(choice["chosen"])
+    return best_by({name: scores for name, scores in choice["scores"].items() if name != SOURCE_ONLY}, choice["by"])
+
+
+def cost_of_choosing(measured: Mapping[str, Mapping[str, Any]], choice: Mapping[str, Any]) -> dict[str, Any]:
+    """What labels say of the choice: the best method by test AUROC, the gap to it, and both for each other score."""
+    aurocs = {name: found["test"]["auroc"]["estimate"] for name, found in measured.items() if name != ORACLE}
+    known = {name: value for name, value in aurocs.items() if not undefined(value)}
+    best = max(known, key=lambda name: known[name], default=None)
+
+    def judged(name: str) -> dict[str, Any]:
+        value = known.get(name)
+        gap = known[best] - value if best is not None and value is not None else None
+        return {"chosen": name, "auroc": value, "gap": gap}
+
+    scores = choice["scores"]
+    by_score = {score: judged(best_by(scores, score)) for score in next(iter(scores.values()))}
+    chosen = judged(choice["chosen"])
+    return {"chosen": choice["chosen"], "best_by_labels": best, "gap": chosen["gap"], "choices": by_score}
+
+
+__all__ = [
+    "ORACLE",
+    "SOURCE_ONLY",
+    "TASK",
+    "beside_plain",
+    "cost_of_choosing",
+    "models_of",
+    "prior_of",
+    "why_no_oracle",
+]
