@@ -8,14 +8,21 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from medical_transfer.losses.attention_transfer import attention_transfer
 from medical_transfer.losses.cdan import conditional_domain_confusion, entropy_weights
 from medical_transfer.losses.classifier_discrepancy import classifier_discrepancy
 from medical_transfer.losses.coral import coral
+from medical_transfer.losses.dist import relations
+from medical_transfer.losses.dkd import decoupled_divergence
 from medical_transfer.losses.domain_confusion import domain_confusion
+from medical_transfer.losses.fitnet_hints import hint_loss
 from medical_transfer.losses.jmmd import jmmd2
+from medical_transfer.losses.kd import soft_divergence
+from medical_transfer.losses.logit_standardisation import standardised
 from medical_transfer.losses.mmd import linear_mmd2, mmd2
 from medical_transfer.losses.paired import widened
 from medical_transfer.losses.pseudo_labels import adamatch, confident, fixmatch
+from medical_transfer.losses.rkd import angle_relation, distance_relation
 from medical_transfer.types import UserError
 
 
@@ -44,6 +51,15 @@ def _adamatch(targets, strong):
     return adamatch(targets, strong, confident(targets, 0.3))
 
 
+def _dkd(teacher, student):
+    """The true class is the one that the teacher likes best, so that it goes with the image."""
+    return decoupled_divergence(student, teacher, teacher.detach().argmax(dim=1), temperature=2.0)
+
+
+def _maps(loss):
+    return lambda teacher, student: loss(student.unflatten(1, (-1, 2, 2)), teacher.unflatten(1, (-1, 2, 2)))
+
+
 LOSSES = {
     "mmd2": Row(lambda s, t: mmd2(s, t, bandwidth=3.0), (4, 4), (0, 1), least=2),
     "mmd2 biased": Row(lambda s, t: mmd2(s, t, bandwidth=3.0, biased=True), (4, 4), (0, 1), least=1),
@@ -56,8 +72,17 @@ LOSSES = {
     "classifier_discrepancy": Row(classifier_discrepancy, (3, 3), (0, 0)),
     "fixmatch": Row(lambda w, s: fixmatch(w, s, threshold=0.4), (3, 3), (0, 0)),
     "adamatch": Row(_adamatch, (3, 3), (0, 0)),
+    "kd": Row(lambda t, s: soft_divergence(s, t, temperature=2.0), (3, 3), (0, 0)),
+    "kd standardised": Row(lambda t, s: soft_divergence(standardised(s), standardised(t)), (3, 3), (0, 0)),
+    "dkd": Row(_dkd, (3, 3), (0, 0)),
+    "dist": Row(lambda t, s: relations(s, t, temperature=2.0), (3, 3), (0, 0)),
+    "hints": Row(_maps(hint_loss), (4, 4), (0, 0)),
+    "attention": Row(_maps(attention_transfer), (8, 4), (0, 0)),
+    "distance": Row(lambda t, s: distance_relation(s, t), (5, 4), (0, 0)),
+    "angle": Row(lambda t, s: angle_relation(s, t), (5, 4), (0, 0)),
 }
-ONLY_THE_LAST_LEARNS = {"fixmatch", "adamatch"}
+DISTILLING = ("kd", "kd standardised", "dkd", "dist", "hints", "attention", "distance", "angle")
+ONLY_THE_LAST_LEARNS = {"fixmatch", "adamatch", *DISTILLING}
 
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
@@ -137,6 +162,18 @@ def test_too_few_images_are_one_sentence(name):
         with pytest.raises(UserError, match=f"needs {row.least} of each: raise the batch size"):
             row.loss(*inputs(row, rows=rows))
     assert torch.isfinite(row.loss(*inputs(row, rows=(row.least, row.least))))
+
+
+@pytest.mark.parametrize("name", DISTILLING)
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(name):
+    row = LOSSES[name]
+    width = min(row.widths)
+    (same,) = inputs(Row(row.loss, (width,), (0,)))
+    student = same.clone().requires_grad_()
+    loss = row.loss(same, student)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-12)
+    assert student.grad.abs().max() < 1e-12
 
 
 @every_loss
