@@ -3,8 +3,8 @@
 `SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
 everything that those libraries publish, `random/<architecture>` for them and the house's own untrained; the files of a
 weights folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the features of the
-sources a and b side by side, `first4/a` the first four stages of a, `at96/a` a on smaller pictures. Looking a source up imports no torch, unless its
-name asks a library.
+sources a and b side by side, `first4/a` the first four stages of a, `at96/a` a on smaller pictures. Looking a source up
+imports no torch, unless its name asks a library.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
-from medical_transfer.models.digit_sources import DIGITS
 from medical_transfer.models.derived import derived, derived_source, whole_of
+from medical_transfer.models.digit_sources import DIGITS
 from medical_transfer.models.fusion import fuse, members_of
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.released import RELEASED

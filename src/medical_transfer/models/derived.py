@@ -1,9 +1,10 @@
 """Sources made of others by their names: the first stages of a network, and a network that sees smaller pictures.
 
 `first4/<source>` is what the first four stages of its trunk give, averaged over the picture. Late stages hold most
-parameters (EfficientNet-lite0: 3.1 of 3.4 million behind the fifth stage), early ones are what transfers best to another
-domain (Raghu et al. 2019, "Transfusion", section 5). `at112/<source>` shrinks each picture to 112 pixels before its first
-layer, so that it sees the same pictures as its teacher and computes less. Both may be joined: `at112/first4/<source>`.
+parameters (EfficientNet-lite0: 3.1 of 3.4 million behind the fifth stage), early ones are what transfers best to
+another domain (Raghu et al. 2019, "Transfusion", section 5). `at112/<source>` shrinks each picture to 112 pixels before
+its first layer, so that it sees the same pictures as its teacher and computes less. Both may be joined:
+`at112/first4/<source>`.
 """
 
 from __future__ import annotations
