@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from medical_transfer.models.derived import whole_of
 from medical_transfer.models.digit_nets import DIGIT_NETS
-from medical_transfer.models.early_stages import whole_of
 from medical_transfer.models.students import CHAPTER
 from medical_transfer.types import UserError
 
@@ -28,7 +28,7 @@ AUXILIARY_HEADS = ("aux1", "aux2", "AuxLogits")
 def build_architecture(architecture: str, *, classes: int = 1000, seed: int = 0) -> nn.Module:
     """Build an untrained network with its own head of so many classes.
 
-    Of `first<k>/<architecture>` the whole network: `medical_transfer.models.stages.Trunk` drops what is behind.
+    Of `first<k>/<architecture>` and the like the whole network: `medical_transfer.models.stages.Trunk` takes its part.
 
     Raises:
         UserError: where no library of that name, or no network of that name, exists.

@@ -3,8 +3,8 @@
 `SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
 everything that those libraries publish, `random/<architecture>` for them and the house's own untrained; the files of a
 weights folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the features of the
-sources a and b side by side, `first4/a` the first four stages of a. Looking a source up imports no torch, unless its
-name asks a library.
+sources a and b side by side, `first4/a` the first four stages of a, `at96/a` a on smaller pictures. Looking a source up
+imports no torch, unless its name asks a library.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.data.packages import EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2
+from medical_transfer.models.derived import derived, derived_source, whole_of
 from medical_transfer.models.digit_sources import DIGITS
-from medical_transfer.models.early_stages import early_name, early_source, whole_of
 from medical_transfer.models.fusion import fuse, members_of
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.models.released import RELEASED
@@ -163,14 +163,14 @@ def find_source(name: str, backbones: Backbones) -> Source:
     Raises:
         UserError: where nothing has that name; it lists the known ones.
     """
-    members, early = members_of(name), early_name(name)
+    members, asked = members_of(name), derived(name)
     if len(members) > 1:
         return fuse([find_source(member, backbones) for member in members])
     known = known_sources(backbones)
     if name in known:
         return known[name]
-    if early is not None:
-        return early_source(early[0], find_source(early[1], backbones))
+    if asked is not None:
+        return derived_source(asked, find_source(asked.of, backbones))
     if not _published(name):
         raise UserError(_unknown(name, known))
     from medical_transfer.models import published  # noqa: PLC0415 - brings torch and the library

@@ -51,9 +51,9 @@ def _check_layers(source: Source) -> None:
             f"Source {source.name} {nature}, which has one stage and no layers to choose between: "
             "name a source of layers in layer_choice.source."
         )
-    from medical_transfer.models.stage_plan import plan_stages  # noqa: PLC0415 - torch
+    from medical_transfer.models.derived_plan import plan_of  # noqa: PLC0415 - torch
 
-    plan = plan_stages(source.architecture)
+    plan = plan_of(source.architecture)
     if not plan.cuttable or len(plan.stages) < 2:
         raise UserError(
             f"Source {source.name} ({source.architecture}) runs only as a whole: there is no activation between its "

@@ -28,7 +28,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medical_transfer.models.architectures import behead, build_architecture, native_size
-from medical_transfer.models.early_stages import early_name
 from medical_transfer.types import UserError
 
 FEWEST_PARTS = 4
@@ -40,6 +39,8 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "flatten()": lambda x: torch.flatten(x, 1),
 }
 """Steps that some networks take in their `forward` without a module."""
+_SHRINK = re.compile(r"shrink([0-9]+)\(\)")
+"""Another such step: pictures to so many pixels of a side, bilinear (ONNX of this opset has no antialiasing)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ def run_part(network: nn.Module, part: str, x: Tensor) -> Tensor:
     function = FUNCTIONS.get(part)
     if function is not None:
         return function(x)
+    shrunk = _SHRINK.fullmatch(part)
+    if shrunk is not None:
+        side = int(shrunk.group(1))
+        return functional.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
     result: Tensor = network.get_submodule(part)(x)
     return result
 
@@ -78,12 +83,8 @@ def plan_stages(architecture: str) -> StagePlan:
     """Divide an architecture into stages.
 
     Raises:
-        UserError: where the headless network does not give one vector per image, or has not so many stages as
-            `first<k>/` asks for.
+        UserError: where the headless network does not give one vector per image.
     """
-    early = early_name(architecture)
-    if early is not None:
-        return _first_stages(early[0], early[1])
     network = behead(build_architecture(architecture)).eval()
     size = native_size(architecture)
     generator = torch.Generator().manual_seed(0)
@@ -101,25 +102,6 @@ def plan_stages(architecture: str) -> StagePlan:
     if stages is None:
         return StagePlan(stages=_whole_network_stages(network), feature_dim=dim, cuttable=False)
     return StagePlan(stages=stages, feature_dim=dim, cuttable=True)
-
-
-def _first_stages(count: int, architecture: str) -> StagePlan:
-    """The plan of the first stages alone, with a mean over the picture as their ending."""
-    whole = plan_stages(architecture)
-    if not whole.cuttable or count >= len(whole.stages):
-        found = f"{len(whole.stages)} stages" if whole.cuttable else "no place to cut it"
-        raise UserError(
-            f"first{count}/{architecture} asks for the first {count} stages, but {architecture} has {found}: ask for "
-            f"fewer, or name the whole network."
-        )
-    last = whole.stages[count - 1]
-    kept = (*whole.stages[: count - 1], replace(last, parts=(*last.parts, "pool()")))
-    size = native_size(architecture)
-    network, x = behead(build_architecture(architecture)).eval(), torch.zeros(2, 3, size, size)
-    with torch.no_grad():
-        for part in (part for stage in kept for part in stage.parts):
-            x = run_part(network, part, x)
-    return StagePlan(stages=kept, feature_dim=x.shape[1], cuttable=True)
 
 
 def _shake(network: nn.Module, generator: torch.Generator) -> None:

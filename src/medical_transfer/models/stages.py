@@ -6,8 +6,9 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from medical_transfer.models.early_stages import early_name
-from medical_transfer.models.stage_plan import StagePlan, plan_stages, run_part
+from medical_transfer.models.derived import derived
+from medical_transfer.models.derived_plan import plan_of
+from medical_transfer.models.stage_plan import StagePlan, run_part
 from medical_transfer.models.trunk import AnyTrunk
 
 
@@ -21,9 +22,9 @@ class Trunk(AnyTrunk):
 
     def __init__(self, architecture: str, network: nn.Module) -> None:
         super().__init__(architecture)
-        self.plan: StagePlan = plan_stages(architecture)
+        self.plan: StagePlan = plan_of(architecture)
         self.network = network
-        if early_name(architecture) is not None:
+        if derived(architecture) is not None:
             self._drop_later_stages()
 
     @property

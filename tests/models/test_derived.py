@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from medical_transfer.config.backbones import Backbones
 from medical_transfer.models.backbones import build_trunk, check_names, find_source
-from medical_transfer.models.early_stages import early_name, whole_of
-from medical_transfer.models.stage_plan import plan_stages
+from medical_transfer.models.derived import derived, whole_of
+from medical_transfer.models.derived_plan import plan_of
+from medical_transfer.models.onnx_source import export_trunk, onnx_session, run
 from medical_transfer.types import UserError
 
 NONE = Backbones()
 
 
 def test_names():
-    assert early_name("first12/a/b") == (12, "a/b")
-    assert early_name("firstborn") is None
+    assert derived("first12/a/b") == ("first", 12, "a/b")
+    assert derived("at96/first2/x") == ("at", 96, "first2/x")
+    assert derived("firstborn") is derived("at/x") is None
+    assert whole_of("at96/first2/x") == "x"
     assert whole_of("first3/x") == "x"
     assert whole_of("timm/x") == "timm/x"
 
@@ -68,9 +72,26 @@ def test_what_does_not_exist_is_refused():
         check_names(["first3/efficientnet_lite9"], NONE)
     with pytest.raises(UserError, match="Unknown source 'efficientnet_lite9'"):
         find_source("first3/efficientnet_lite9", NONE)
-    with pytest.raises(UserError, match=r"first0/efficientnet_lite0.* has one stage at least"):
+    with pytest.raises(UserError, match=r"first0/efficientnet_lite0.* one stage is the least"):
         find_source("first0/efficientnet_lite0", NONE)
     with pytest.raises(UserError, match="no stages of torch layers"):
         find_source("first2/mine", Backbones(own={"mine": {"path": "x.onnx", "architecture": "onnx"}}))
-    with pytest.raises(UserError, match="has 4 stages: ask for fewer"):
-        plan_stages("first4/house/resnet20_cifar")
+    with pytest.raises(UserError, match="has 4: ask for fewer"):
+        plan_of("first4/house/resnet20_cifar")
+    with pytest.raises(UserError, match=r"at8/efficientnet_lite0.* 16 pixels are the least"):
+        find_source("at8/efficientnet_lite0", NONE)
+    with pytest.raises(UserError, match="has no place to cut it"):
+        plan_of("first2/timm/vit_tiny_patch16_224")
+
+
+@pytest.mark.parametrize("name", ["at16/house/resnet20_cifar", "at16/first2/house/resnet20_cifar"])
+def test_a_network_on_smaller_pictures_shrinks_them_first(trunk_of, images, tmp_path, name):
+    plain, smaller = trunk_of(name.removeprefix("at16/"), seed=4).eval(), trunk_of(name, seed=4).eval()
+    by_hand = images.reshape(6, 3, 16, 2, 16, 2).mean((3, 5))  # half the side: the mean of each square of four
+    with torch.no_grad():
+        expected = plain(by_hand)
+        torch.testing.assert_close(smaller(images), expected)
+        torch.testing.assert_close(smaller.forward_from(smaller.run(images, 0, 1), 1), expected)
+    assert smaller.feature_dim == plain.feature_dim
+    session = onnx_session(export_trunk(smaller, size=32, path=tmp_path / "x.onnx"), threads=1)
+    np.testing.assert_allclose(run(session, images.numpy()), expected.numpy(), atol=1e-4)
