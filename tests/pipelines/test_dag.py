@@ -80,7 +80,11 @@ def layer_of(catalog: DataCatalog, dataset: str) -> str | None:
 
 
 def test_the_main_job_needs_nothing_but_parameters(main_job: Pipeline) -> None:
-    assert {name for name in main_job.inputs() if not name.startswith("params:")} == {"parameters", "timing"}
+    assert {name for name in main_job.inputs() if not name.startswith("params:")} == {
+        "parameters",
+        "timing",
+        "record_of_tests",
+    }
 
 
 def test_only_near_duplicates_stay_in_memory(main_job: Pipeline) -> None:

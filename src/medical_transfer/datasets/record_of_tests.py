@@ -35,7 +35,7 @@ class RecordOfTests:
         if test_set is None:
             return {**unknown, "reason": "the predictions do not name their images"}
         if self.find is None:
-            return {**unknown, "reason": "runs are not recorded (tracking.yml)"}
+            return {**unknown, "reason": "runs are not recorded, see tracking.yml"}
         found = self.find(test_set)
         if not found:
             return {**unknown, "reason": "the record of runs could not be asked"}

@@ -38,24 +38,24 @@ def per_class_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 def subgroups_table(subgroups: Mapping[str, Any]) -> pd.DataFrame:
     """One row per level; what was not measured says why."""
     levels = subgroups["levels"]
-    metrics = list(dict.fromkeys(metric for level in levels for metric in level["metrics"]))
+    metrics = list(dict.fromkeys(metric for level in levels for metric in level["metrics"])) or ["auroc"]
     cells = [
         [
             f"{level['column']}: {level['level']}",
             f"{count_text(level['n'])} ({count_text(level['groups'])})",
             ", ".join(f"{count_text(count)} {name}" for name, count in level["classes"].items()),
-            *(_measured(level, metric) for metric in metrics),
+            *_measured(level, metrics),
         ]
         for level in levels
     ]
     return texts_table(cells, ["Subgroup", "Images (groups)", "Of these", *map(metric_name, metrics)])
 
 
-def _measured(level: Mapping[str, Any], metric: str) -> str:
-    row = level["metrics"].get(metric)
-    if row is None:
-        return str(level["reason"] or "not measured")
-    return interval_text({**row, "reason": level["reason"]})
+def _measured(level: Mapping[str, Any], metrics: Sequence[str]) -> list[str]:
+    """One cell per metric; of a level that was not measured the first says why."""
+    if not level["metrics"]:
+        return [str(level["reason"]), *["–"] * (len(metrics) - 1)]
+    return [interval_text({**level["metrics"][metric], "reason": level["reason"]}) for metric in metrics]
 
 
 def predictive_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -118,7 +118,8 @@ def interval_text(row: Mapping[str, Any] | None) -> str:
     estimate = decimal_text(row["estimate"])
     if missing(row.get("low")) or missing(row.get("high")):
         return f"{estimate} (interval {NOT_DEFINED})"
-    return f"{estimate} ({decimal_text(row['low'])}–{decimal_text(row['high'])})"
+    between = "–" if row["low"] >= 0 else " to "  # a dash before a minus is hard to read
+    return f"{estimate} ({decimal_text(row['low'])}{between}{decimal_text(row['high'])})"
 
 
 def _reason(row: Mapping[str, Any]) -> str:
