@@ -11,7 +11,7 @@ from medical_transfer.config.base import Run
 from medical_transfer.config.drift import Drift
 from medical_transfer.config.folders import Folders
 from medical_transfer.data.cache import frame_hash
-from medical_transfer.pipelines.predict.new_predictions import MODULES, found_images, model_of
+from medical_transfer.pipelines.predict.new_predictions import MODULES, found_images, model_of, shown_name
 from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.runtime.seeds import derive_seed, generator
 from medical_transfer.runtime.stage import content_key, once
@@ -36,7 +36,7 @@ def measure_drift(drift: Drift, folders: Folders, run: Run) -> dict[str, Any]:
             "model": model.card.model_dump(mode="json"),
             "rows": frame_hash(new.rows),
             "files": new.reader.fingerprint(),
-            "sixteen_bit": new.images.sixteen_bit,
+            "read": new.images.model_dump(mode="json", include={"sixteen_bit", "dicom"}),
             "seed": run.seed,
         },
         parameters=[drift.model_copy(update={"images": None, "model": None, "root": None, "workers": None})],
@@ -59,4 +59,4 @@ def write_page(drift_told: dict[str, Any], drift: Drift, folders: Folders) -> st
     from medical_transfer.reporting.drift_page import render_drift  # noqa: PLC0415 - jinja
 
     model = model_of(drift, folders, TASK)
-    return render_drift(drift_told, model.card.model_dump(mode="json"), Path(str(drift.images)).name, model.folder.name)
+    return render_drift(drift_told, model.card.model_dump(mode="json"), shown_name(drift), model.folder.name)
