@@ -43,6 +43,7 @@ bench-long: bench
 	$(BIN)/python benchmarks/main_job.py --out $(BENCH)
 	$(BIN)/python benchmarks/main_job.py --upright --out $(BENCH)
 	$(BIN)/python benchmarks/cached_cut.py --out $(BENCH)
+	$(BIN)/python benchmarks/predict.py --out $(BENCH)
 	$(BIN)/python benchmarks/memory.py --images 10000 100000 --out $(BENCH)
 	$(BIN)/python benchmarks/fastai_peer.py --out $(BENCH)
 	$(BIN)/python benchmarks/report.py $(BENCH)

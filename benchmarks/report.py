@@ -41,6 +41,7 @@ ORDER = (
     "adaptation_loop",
     "trainer_overhead",
     "cached_cut",
+    "predict",
     "fastai_peer",
     "memory",
     "start_up",

@@ -17,6 +17,7 @@ from medical_transfer.pipelines import (
     compare,
     distillation,
     domain_distance,
+    drift,
     evaluation,
     evidence,
     ingestion,
@@ -64,6 +65,7 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
         (*BOTH_SITES, "transferability", "model_building", "training", "evaluation"),
         distillation.create_pipeline,
     ),
+    "drift": ((), drift.create_pipeline),
 }
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_trainer_overhead(run_script: RunScript, tmp_path: Path) -> None:
     (row,) = found["rows"]
     assert row["our ms/step"] > row["augmentation ms/step"] > 0
     assert [ratio["rounds"] for ratio in found["ratios"]] == [3, 3]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_predict(run_script: RunScript, tmp_path: Path) -> None:
+    tiny = ("--network", "tiny", "--size", "32", "--images", "16", "--drawn", "--rounds", "2")
+    told = run_script("predict", *tiny, "--memory-images", "8", "16", "--out", str(tmp_path))
+    found = figures(tmp_path, "predict")
+    bare, ours = found["rows"]
+    assert bare["images/s"] > ours["images/s"] > 0
+    assert [ratio["rounds"] for ratio in found["ratios"]] == [2, 1]
+    assert "Peak anonymous memory with 16 files" in told
 
 
 def test_start_up(run_script: RunScript, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from medical_transfer.config.augmentation import Augmentation
 from medical_transfer.config.backbones import Backbones, OwnSource
 from medical_transfer.config.base import Block, Run, UserPath
 from medical_transfer.config.blocks import changed
+from medical_transfer.config.drift import Drift
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
@@ -42,6 +43,7 @@ REPOSITORY = Path(__file__).parents[2]
 BLOCKS: dict[str, type[Block]] = {
     "augmentation": Augmentation,
     "backbones": Backbones,
+    "drift": Drift,
     "evaluation": Evaluation,
     "images": Images,
     "layer_choice": LayerChoice,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medical_transfer.config.dicom import Dicom
 from medical_transfer.config.predict import Predict
 from medical_transfer.data.new_images import KINDS, Wants, find_new_images, in_words_of, kind_of
 from medical_transfer.types import UserError
@@ -22,7 +23,14 @@ def places(tmp_path: Path) -> dict[str, Path]:
     (tmp_path / "pictures/train/sick").mkdir(parents=True)
     (tmp_path / "pictures/train/sick/p1_a.png").write_bytes(b"x")
     pd.DataFrame({"path": ["train/sick/p1_a.png"], "group": ["g"]}).to_csv(tmp_path / "list.csv", index=False)
-    return {"npz": tmp_path / "scans.npz", "table": tmp_path / "list.csv", "folder": tmp_path / "pictures"}
+    (tmp_path / "study/series").mkdir(parents=True)
+    (tmp_path / "study/series/1.DCM").write_bytes(b"x")
+    return {
+        "npz": tmp_path / "scans.npz",
+        "table": tmp_path / "list.csv",
+        "folder": tmp_path / "pictures",
+        "dicom": tmp_path / "study",
+    }
 
 
 def found(path: Path, **asked):
@@ -53,6 +61,18 @@ def test_a_table_needs_no_labels_and_may_lie_elsewhere(places: dict[str, Path]) 
     rows = found(places["table"], root=places["folder"]).rows
     assert rows["path"].tolist() == ["train/sick/p1_a.png"]
     assert rows["group_id"].tolist() == ["g"]
+
+
+def test_dicom_is_read_as_in_training_and_hides_names(places: dict[str, Path], tmp_path: Path) -> None:
+    window = Dicom(window_center=40, window_width=400)
+    wanted = Predict(images=places["dicom"])
+    new = find_new_images(wanted, WANTS._replace(dicom=window), packages=tmp_path, scratch=None, block="predict")
+    assert new.images.dicom.window == (40, 400)
+    assert "1.DCM" not in new.rows["path"].iloc[0]
+    own = Dicom(salt=tmp_path / "salt")
+    assert found(places["dicom"], dicom=own).images.dicom == own
+    with pytest.raises(UserError, match=r"^predict\.kind=dicom reads groups from the files"):
+        found(places["dicom"], group_pattern="(p)")
 
 
 def test_labels_of_an_archive_are_kept(places: dict[str, Path]) -> None:

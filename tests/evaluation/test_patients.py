@@ -5,8 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.evaluation.patient_metrics import patient_evaluation
 from medical_transfer.evaluation.patients import by_patient
+from medical_transfer.models.card import ModelCard
+from medical_transfer.models.preprocessing import Preprocessing
 
 NA = None
 
@@ -62,3 +67,68 @@ def test_without_groups_there_is_no_patient() -> None:
     found = by_patient(table, ("no", "yes"), "yes", 0.5)
     assert found.empty
     assert found.columns.tolist() == ["group_id", "images", "used", "label", "predicted", "p_no", "p_yes", "decision"]
+
+
+# --- the main job's numbers -------------------------------------------------------------------------------------------
+
+CARD = ModelCard(
+    kind="finetune",
+    source="toy",
+    source_fingerprint="s",
+    architecture="house/resnet20_cifar",
+    head="linear",
+    dropout=0.2,
+    classes=("no", "yes"),
+    positive_class="yes",
+    preprocessing=Preprocessing(size=16),
+    size=16,
+    fit="squash",
+    threshold=0.5,
+    split_hash="s",
+    data_fingerprint="d",
+    data_licence="MIT",
+    weights_licence="MIT",
+)
+
+
+def main_job() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Twelve patients of two images in each of val and test; two test patients look alike; one image is nobody's."""
+    rng = np.random.default_rng(0)
+    label = np.tile(np.repeat(["no", "yes"], 2), 12)
+    yes = np.where(label == "yes", 0.7, 0.3) + rng.uniform(-0.35, 0.35, 48)
+    patient = [f"p{number // 2:02d}" for number in range(48)]
+    group = pd.Series(patient).replace({"p23": "p22"})
+    table = pd.DataFrame(
+        {
+            "image_id": [f"i{number}" for number in range(48)],
+            "group_id": group,
+            "split": np.repeat(["val", "test"], 24),
+            "label": pd.array(label, dtype="string"),
+            "p_no": 1 - yes,
+            "p_yes": yes,
+        }
+    )
+    audit = pd.DataFrame({"image_id": table["image_id"], "group_id": pd.array(patient, dtype="string")})
+    audit.loc[47, "group_id"] = None
+    return table, audit
+
+
+def test_the_main_jobs_numbers_by_patient() -> None:
+    table, audit = main_job()
+    told = patient_evaluation(table, audit, CARD, Evaluation(resamples=200), 0)
+    test = table[table["split"] == "test"].assign(patient=audit["group_id"]).dropna(subset="patient")
+    means = test.groupby("patient").agg(p=("p_yes", "mean"), label=("label", "first"))
+    assert told["test"]["auroc"]["estimate"] == pytest.approx(roc_auc_score(means["label"] == "yes", means["p"]))
+    assert (told["test"]["auroc"]["n"], told["test"]["auroc"]["groups"]) == (12, 11)
+    assert told["test"]["accuracy"]["estimate"] == pytest.approx(
+        ((means["p"] >= 0.5) == (means["label"] == "yes")).mean()
+    )
+    assert told["about"]["without_patient"] == 1
+    assert "positive patients" in told["about"]["sample_size"] or "cannot be shown" in told["about"]["sample_size"]
+
+
+def test_without_patients_the_main_job_says_why() -> None:
+    table, audit = main_job()
+    told = patient_evaluation(table, audit.assign(group_id=None), CARD, Evaluation(resamples=200), 0)
+    assert told["val"] is told["test"] is None
+    assert "images.group_pattern" in told["about"]["reason"]

@@ -32,8 +32,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def given(model: Path, pictures: Path, **more) -> dict:
-    return {NAME: {"images": str(pictures), "model": str(model), "group_pattern": "(p[0-9]+)_", **more}}
+def given(model: Path, pictures: Path, more: dict | None = None) -> dict:
+    return {NAME: {"images": str(pictures), "model": str(model), "group_pattern": "(p[0-9]+)_"} | (more or {})}
 
 
 def table_of(root: Path, name: str = "predictions") -> pd.DataFrame:
@@ -42,7 +42,7 @@ def table_of(root: Path, name: str = "predictions") -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def done(model: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(tmp_path_factory.mktemp("done"), given(model, pictures, part_images=5), NAME)
+    return run(tmp_path_factory.mktemp("done"), given(model, pictures, {"part_images": 5}), NAME)
 
 
 def test_the_table_is_what_python_says(done: Path, model: Path, pictures: Path) -> None:
@@ -64,13 +64,15 @@ def test_the_page_says_what_was_decided_and_what_was_not_read(done: Path) -> Non
 
 def test_the_same_again_predicts_nothing(done: Path, model: Path, pictures: Path, monkeypatch) -> None:
     marks = {mark: mark.stat().st_mtime_ns for mark in done.rglob("complete.json")}
-    run(done, given(model, pictures, part_images=5), NAME)
+    run(done, given(model, pictures, {"part_images": 5}), NAME)
     assert {mark: mark.stat().st_mtime_ns for mark in done.rglob("complete.json")} == marks
     assert len(marks) == 1
 
 
 def test_a_killed_command_given_again_goes_on(done: Path, model: Path, pictures: Path, tmp_path: Path) -> None:
-    words = ",".join(f"predict.{name}={value}" for name, value in given(model, pictures, part_images=5)[NAME].items())
+    words = ",".join(
+        f"predict.{name}={value}" for name, value in given(model, pictures, {"part_images": 5})[NAME].items()
+    )
     command = ["run", "--pipeline=predict", "--env=test", f"--params=run_root={tmp_path},{words}"]
     dying = ("medical_transfer.evaluation.parts:atomic_path", "2", "before")
     killed = python("tests/pipelines/killed_kedro.py", *dying, *command)
@@ -97,7 +99,7 @@ def test_a_killed_command_given_again_goes_on(done: Path, model: Path, pictures:
 )
 def test_what_cannot_be_is_one_sentence(model: Path, pictures: Path, tmp_path: Path, more: dict, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        run(tmp_path / "run", given(model, pictures, **more), NAME)
+        run(tmp_path / "run", given(model, pictures, more), NAME)
 
 
 def test_results_among_the_images_are_refused(model: Path, tmp_path: Path) -> None:

@@ -37,10 +37,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def given(model: Path, pictures: Path, **more) -> dict:
+def given(model: Path, pictures: Path, more: dict | None = None) -> dict:
     classes = {"Normal": "healthy", "other": None}
     fields = {"images": str(pictures), "model": str(model), "group_pattern": "(p[0-9]+)_", "classes": classes}
-    return {NAME: fields | more}
+    return {NAME: fields | (more or {})}
 
 
 def test_a_frozen_model_is_measured_on_new_images(model: Path, pictures: Path, tmp_path: Path) -> None:
@@ -74,4 +74,4 @@ def test_labels_that_do_not_fit_stop_the_run(
     model: Path, pictures: Path, tmp_path: Path, more: dict, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        run(tmp_path, given(model, pictures, **more), NAME)
+        run(tmp_path, given(model, pictures, more), NAME)

@@ -10,6 +10,7 @@ from medical_transfer.config.backbones import Backbones
 from medical_transfer.config.base import Block, Run
 from medical_transfer.config.compare import Compare
 from medical_transfer.config.domain_distance import DomainDistance
+from medical_transfer.config.drift import Drift
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
@@ -48,6 +49,7 @@ BLOCKS: dict[str, type[Block]] = {
     "predict": Predict,
     "validate": Validate,
     "medical_distillation": MedicalDistillation,
+    "drift": Drift,
     "studies": Studies,
     "study_adaptation": StudyAdaptation,
     "study_distillation": StudyDistillation,

@@ -1,7 +1,7 @@
 """New images for a finished model: what kind of source a path is, and how a model wants it read.
 
-A new kind of source (`dicom` is the next) is its line in `KINDS` and its name in `config.predict.NewKind`, beside what
-`data/readers.py` asks for.
+A new kind of source is its line in `KINDS` and its name in `config.predict.NewKind`, beside what `data/readers.py` asks
+for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
+from medical_transfer.config.dicom import Dicom
 from medical_transfer.config.images import Images, SixteenBit
 from medical_transfer.config.predict import Predict
 from medical_transfer.config.validate import Validate
@@ -37,12 +39,16 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "npz": Kind(lambda path: path.suffix.lower() == ".npz"),
     "table": Kind(lambda path: path.suffix.lower() in {".csv", ".parquet", ".pq"}, place="table"),
+    "dicom": Kind(lambda path: path.is_dir() and any(each.suffix.lower() == ".dcm" for each in path.rglob("*.*"))),
     "folder": Kind(Path.is_dir),
 }
 """Kind of a source -> how it is known; the first that fits is taken."""
 
+READING = ("sixteen_bit", "dicom")
+"""What is as in the model's training, unless it is asked for."""
+
 _FIELD = re.compile(
-    r"(?<![\w./\\-])images\.(kind|root|table|group_pattern|group_block|sixteen_bit|max_pixels|workers|classes)\b"
+    r"(?<![\w./\\-])images\.(kind|root|table|group_pattern|group_block|sixteen_bit|dicom|max_pixels|workers|classes)\b"
 )
 
 
@@ -52,6 +58,7 @@ class Wants(NamedTuple):
     size: int
     fit: Literal["squash", "pad"]
     sixteen_bit: SixteenBit
+    dicom: Dicom = Dicom()
 
 
 class Pictures(Protocol):
@@ -85,16 +92,17 @@ def find_new_images(asked: Predict, wants: Wants, *, packages: Path, scratch: Pa
         UserError: there is nothing to read, its kind is not known, or a table or archive is not as expected.
     """
     kind, path = kind_of(asked, block)
-    with naming_parameters_of(block, KINDS[kind].place):
+    place = "table" if kind == "dicom" and KINDS["table"].fits(path) else KINDS[kind].place
+    with naming_parameters_of(block, place):
         images = Images.model_validate(
             {
                 "kind": kind,
-                KINDS[kind].place: path,
-                **({"root": asked.root} if asked.root is not None and KINDS[kind].place != "root" else {}),
+                "root": asked.root,
+                place: path,
                 **asked.model_dump(include={"group_pattern", "group_block", "max_pixels", "workers"}),
                 **asked.model_dump(include={"classes"}),
                 **wants._asdict(),
-                **({"sixteen_bit": asked.sixteen_bit} if asked.sixteen_bit is not None else {}),
+                **{name: value for name in READING if (value := getattr(asked, name)) is not None},
             }
         )
         reader = open_reader(images, packages, need_labels=False, scratch_folder=scratch)
@@ -148,3 +156,6 @@ def naming_parameters_of(block: str, place: str = "root") -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(in_words_of(block, str(error), place)) from error
+    except ValidationError as error:
+        fault = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(in_words_of(block, f"{fault}.", place)) from error

@@ -18,18 +18,23 @@ from medical_transfer.models.card import ModelCard
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a model says of n images: calibrated probabilities (n, C), and novelty (n,), NaN where it has no score."""
+    """What a model says of n images: calibrated probabilities (n, C), and novelty (n,), NaN where it has no score.
+
+    `features_nH` is what its last layer saw; joined batches keep it only where it is asked for.
+    """
 
     probabilities_nC: NDArray[np.float64]
     novelty_n: NDArray[np.float64]
+    features_nH: NDArray[np.float32]
 
     @classmethod
-    def joined(cls, several: Sequence[Seen], classes: int) -> Seen:
+    def joined(cls, several: Sequence[Seen], classes: int, *, features: bool = False) -> Seen:
         """Several batches as one, also where there is none."""
-        nothing = cls(np.empty((0, classes)), np.empty(0))
-        both = [nothing, *several]
+        kept = [each.features_nH for each in several] if features else []
         return cls(
-            np.concatenate([each.probabilities_nC for each in both]), np.concatenate([each.novelty_n for each in both])
+            np.concatenate([np.empty((0, classes)), *(each.probabilities_nC for each in several)]),
+            np.concatenate([np.empty(0), *(each.novelty_n for each in several)]),
+            np.concatenate(kept) if kept else np.empty((0, 0), dtype=np.float32),
         )
 
 

@@ -46,7 +46,7 @@ class Predictor:
         """Probabilities and novelty of square pictures (n, S, S, 3), all at once."""
         logits_nC, features_nH = self.look(as_images(pixels_nSS3), self.card.symmetries)
         novelty_n = np.full(len(pixels_nSS3), np.nan) if self.detector is None else self.detector.score(features_nH)
-        return Seen(apply_temperature(logits_nC, self.card.temperature), novelty_n)
+        return Seen(apply_temperature(logits_nC, self.card.temperature), novelty_n, features_nH)
 
     @property
     def abstains_above(self) -> float:

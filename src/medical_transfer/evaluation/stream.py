@@ -38,7 +38,13 @@ class Part(NamedTuple):
 
 
 def parts_of(
-    new: NewImages, see: Callable[[NDArray[np.uint8]], Seen], *, classes: int, part_images: int, first: int = 0
+    new: NewImages,
+    see: Callable[[NDArray[np.uint8]], Seen],
+    *,
+    classes: int,
+    part_images: int,
+    first: int = 0,
+    features: bool = False,
 ) -> Iterator[Part]:
     """See all rows from part `first` on, in parts of `part_images` rows.
 
@@ -48,17 +54,18 @@ def parts_of(
         classes: of the model.
         part_images: rows of a part.
         first: number of the first part that is wanted.
+        features: keep what the last layer saw.
     """
     begin = first * part_images
     pictures = progress(_pictures(new, begin), "Predicting", total=len(new.rows) - begin)
     for start in range(begin, len(new.rows), part_images):
         rows = new.rows.iloc[start : start + part_images]
-        yield _part(rows, islice(pictures, len(rows)), see, classes)
+        reasons_N, seen = _seen(islice(pictures, len(rows)), see)
+        yield Part(rows, reasons_N, Seen.joined(seen, classes, features=features))
 
 
-def _part(
-    rows: pd.DataFrame, pictures: Iterator[Picture], see: Callable[[NDArray[np.uint8]], Seen], classes: int
-) -> Part:
+def _seen(pictures: Iterator[Picture], see: Callable[[NDArray[np.uint8]], Seen]) -> tuple[list[str | None], list[Seen]]:
+    """Why pictures are missing, and the others in batches."""
     reasons_N: list[str | None] = []
     waiting: list[NDArray[np.uint8]] = []
     seen: list[Seen] = []
@@ -73,7 +80,7 @@ def _part(
             waiting.clear()
     if waiting:
         seen.append(see(np.stack(waiting)))
-    return Part(rows, reasons_N, Seen.joined(seen, classes))
+    return reasons_N, seen
 
 
 def _pictures(new: NewImages, begin: int) -> Iterator[Picture]:

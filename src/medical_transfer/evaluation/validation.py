@@ -8,20 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.evaluation.evaluate import evaluate
+from medical_transfer.evaluation.operating_point import sample_size
 from medical_transfer.evaluation.patients import by_patient
 from medical_transfer.evaluation.scored import read_scored
 from medical_transfer.metrics.recalibration import fit_intercepts, recalibrated_elsewhere
-from medical_transfer.metrics.sample_size import in_words
 from medical_transfer.models.card import ModelCard
 from medical_transfer.runtime.seeds import generator
-
-SENSITIVITY = 0.95
-"""What a sentence on the number of positives speaks of where no other target was set."""
 
 
 def validated(predictions: pd.DataFrame, card: ModelCard, evaluation: Evaluation, seed: int) -> dict[str, Any]:
@@ -47,7 +43,9 @@ def validated(predictions: pd.DataFrame, card: ModelCard, evaluation: Evaluation
         "intercepts": intercepts,
         "abstained": int(len(rows) - len(answered)),
         "missing": _why_missing(parts),
-        "sample_size": _sample_size(whole, parts, card, evaluation),
+        "sample_size": sample_size(
+            parts["patients"] or whole["test"], evaluation, "patients" if parts["patients"] else "independent images"
+        ),
     }
     return {"test": whole["test"], **parts, "about": about}
 
@@ -91,20 +89,3 @@ def _why_missing(parts: Mapping[str, Any]) -> dict[str, str]:
         "recalibrated": "a class has no image, or too few groups hold one",
     }
     return {name: reasons[name] for name, rows in parts.items() if rows is None}
-
-
-def _sample_size(
-    whole: Mapping[str, Any], parts: Mapping[str, Any], card: ModelCard, evaluation: Evaluation
-) -> str | None:
-    """How many positive patients (or images, where patients are unknown) it would take to show the target."""
-    if card.positive_class is None:
-        return None
-    wants_specificity = evaluation.threshold == "specificity"
-    what = "specificity" if wants_specificity else "sensitivity"
-    target = evaluation.target if evaluation.threshold in {"sensitivity", "specificity"} else SENSITIVITY
-    row = (parts["patients"] or whole["test"])[what]
-    kind = "negative" if wants_specificity else "positive"
-    if np.isnan(row["estimate"]):
-        return None
-    unit = f"{kind} {'patients' if parts['patients'] else 'independent images'}"
-    return in_words(what, target, row["estimate"], units=row["groups"], unit=unit)

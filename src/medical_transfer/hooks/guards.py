@@ -208,6 +208,7 @@ READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("params:compare", check_compared),
     ("params:predict", partial(check_new_images, block="predict")),
     ("params:validate", partial(check_new_images, block="validate")),
+    ("params:drift", partial(check_new_images, block="drift")),
 )
 """What a pipeline reads -> the check of it."""
 

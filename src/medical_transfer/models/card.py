@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from medical_transfer.config.augmentation import Symmetry
 from medical_transfer.config.base import Block
+from medical_transfer.config.dicom import Dicom
 from medical_transfer.config.images import SixteenBit
 from medical_transfer.data.new_images import Wants
 from medical_transfer.models.preprocessing import Preprocessing
@@ -94,6 +95,8 @@ class ModelCard(Block):
     """How an oblong image became square."""
     sixteen_bit: SixteenBit = "quarantine"
     """How more than 8 bits became 8."""
+    dicom: Dicom = Dicom()
+    """How DICOM files were read, where it was trained on such; the salt is no part of it."""
     symmetries: tuple[Symmetry, ...] = ()
     """Mirror images over which a prediction is averaged, beside the image itself."""
     temperature: float = Field(default=1.0, gt=0)
@@ -123,7 +126,7 @@ class ModelCard(Block):
     @property
     def wants(self) -> Wants:
         """How images become the model's pixels."""
-        return Wants(self.size, self.fit, self.sixteen_bit)
+        return Wants(self.size, self.fit, self.sixteen_bit, self.dicom)
 
     @model_validator(mode="after")
     def _classes_are_told_apart(self) -> Self:

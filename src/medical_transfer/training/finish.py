@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medical_transfer.config.dicom import Dicom
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.data.readers import licence_of
 from medical_transfer.metrics.calibration import apply_temperature, fit_temperature
@@ -59,6 +60,7 @@ def save_calibrated(
         size=recipe.images.size,
         fit=recipe.images.fit,
         sixteen_bit=recipe.images.sixteen_bit,
+        dicom=recipe.images.dicom.model_copy(update={"salt": Dicom().salt}),
         symmetries=recipe.augmentation.symmetries,
         temperature=temperature,
         threshold=threshold,

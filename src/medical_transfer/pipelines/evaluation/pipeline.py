@@ -5,6 +5,7 @@ from __future__ import annotations
 from kedro.pipeline import Pipeline, node
 
 from medical_transfer.pipelines.evaluation import nodes
+from medical_transfer.pipelines.evaluation.by_patient import measure_patients
 
 FIGURES = ["roc_curve", "precision_recall_curve", "reliability_diagram", "confusion_matrices", "training_curves"]
 
@@ -26,6 +27,12 @@ def create_pipeline() -> Pipeline:
                 [predictions, model, "params:evaluation", "params:run"],
                 measured,
                 name="measure_with_intervals",
+            ),
+            node(
+                measure_patients,
+                [predictions, "audit", model, "params:evaluation", "params:run"],
+                "finetuned_patients",
+                name="measure_by_patient",
             ),
             node(nodes.draw_curves, [predictions, measured, history, "params:evaluation"], FIGURES, name="draw_curves"),
             node(nodes.show_errors, [predictions, measured, "image_cache"], "worst_errors", name="show_worst_errors"),

@@ -10,7 +10,7 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.predict import Predict
 from medical_transfer.config.validate import Validate
 from medical_transfer.data.cache import frame_hash
-from medical_transfer.data.new_images import NewImages, find_new_images
+from medical_transfer.data.new_images import NewImages, find_new_images, kind_of
 from medical_transfer.models.card import CARD_FILE, ModelCard, TrainedModel
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import content_key, once
@@ -19,7 +19,7 @@ from medical_transfer.types import UserError
 MODULES = [
     f"medical_transfer.{name}"
     for name in (
-        "data.decode",
+        "data",
         "evaluation.new_table",
         "evaluation.novelty",
         "evaluation.parts",
@@ -74,7 +74,7 @@ def predictions_of(asked: Predict, folders: Folders, task: str) -> pd.DataFrame:
             "rows": frame_hash(new.rows),
             "files": new.reader.fingerprint(),
             "asked": asked.model_dump(mode="json", include={"novelty", "false_abstain", "part_images", "max_pixels"}),
-            "sixteen_bit": new.images.sixteen_bit,
+            "read": new.images.model_dump(mode="json", include={"sixteen_bit", "dicom"}),
         },
         parameters=(),
         modules=MODULES,
@@ -94,6 +94,12 @@ def found_images(asked: Predict, model: TrainedModel, folders: Folders, task: st
     """Rows of the images, and what reads them as the model wants them."""
     folders.predictions.mkdir(parents=True, exist_ok=True)
     return find_new_images(asked, model.card.wants, packages=folders.packages, scratch=folders.predictions, block=task)
+
+
+def shown_name(asked: Predict) -> str:
+    """What a page calls the images: the name of their folder or file, which may name a patient where they are DICOM."""
+    kind, path = kind_of(asked, "images")
+    return "DICOM images" if kind == "dicom" else path.name
 
 
 def _check_labels(new: NewImages, card: ModelCard) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.predict import Predict
-from medical_transfer.pipelines.predict.new_predictions import model_of, predictions_of
+from medical_transfer.pipelines.predict.new_predictions import model_of, predictions_of, shown_name
 
 
 def predict_new(predict: Predict, folders: Folders) -> pd.DataFrame:
@@ -35,7 +33,7 @@ def write_page(
         NewImagesFacts(
             predictions=predict_predictions,
             patients=predict_patients,
-            images=Path(str(predict.images)).name,
+            images=shown_name(predict),
             model_key=model.folder.name,
             card=model.card.model_dump(mode="json"),
             novelty=predict.novelty,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,7 +10,7 @@ from medical_transfer.config.base import Run
 from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.validate import Validate
-from medical_transfer.pipelines.predict.new_predictions import model_of, predictions_of
+from medical_transfer.pipelines.predict.new_predictions import model_of, predictions_of, shown_name
 from medical_transfer.runtime.files import without_nan
 from medical_transfer.runtime.seeds import derive_seed
 
@@ -40,5 +39,5 @@ def write_page(validate_evaluation: dict[str, Any], validate: Validate, folders:
     from medical_transfer.reporting.validation_page import render_validation  # noqa: PLC0415 - jinja
 
     model = model_of(validate, folders, TASK)
-    name = Path(str(validate.images)).name
-    return render_validation(validate_evaluation, model.card.model_dump(mode="json"), name, model.folder.name)
+    card = model.card.model_dump(mode="json")
+    return render_validation(validate_evaluation, card, shown_name(validate), model.folder.name)
