@@ -77,20 +77,23 @@ def match_cache(
     key = content_key(inputs=inputs, parameters=[], modules=["medical_transfer.data.histogram_matching"])
 
     def compute(folder: Path) -> None:
-        pixels_NSS3 = cache.pixels_NSS3
-        mapped = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=pixels_NSS3.shape)
-        pairs = (
-            _by_site(pixels_NSS3, target.pixels_NSS3, used_n, train_n, target_train_m)
-            if rule == "site"
-            else _by_image(pixels_NSS3, target.pixels_NSS3, used_n, target_train_m, seed)
-        )
-        for slots_k, images in pairs:
-            mapped[slots_k] = images
-        mapped.flush()
-        cache.audit.to_parquet(folder / "audit.parquet", index=False)
-        write_json(folder / "meta.json", {**cache.meta, "key": key})
+        here, there = cache.pixels_NSS3, target.pixels_NSS3
+        if rule == "site":
+            _write(folder, cache, key, _by_site(here, there, used_n, train_n, target_train_m))
+        else:
+            _write(folder, cache, key, _by_image(here, there, used_n, target_train_m, seed))
 
     return ImageCache(once(root, key, compute))
+
+
+def _write(folder: Path, cache: ImageCache, key: str, parts: Iterator[tuple[Slots, Pixels]]) -> None:
+    shape = cache.pixels_NSS3.shape
+    mapped = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for slots_k, images in parts:
+        mapped[slots_k] = images
+    mapped.flush()
+    cache.audit.to_parquet(folder / "audit.parquet", index=False)
+    write_json(folder / "meta.json", {**cache.meta, "key": key})
 
 
 def _by_site(
