@@ -38,7 +38,8 @@ def level_map(counts_L: NDArray[np.int64], reference_L: NDArray[np.int64]) -> Pi
     share_L = np.cumsum(counts_L) / counts_L.sum()
     known_K = np.flatnonzero(reference_L)
     reference_share_K = np.cumsum(reference_L[known_K]) / reference_L.sum()
-    return np.rint(np.interp(share_L, reference_share_K, known_K)).astype(np.uint8)
+    levels_L: Pixels = np.rint(np.interp(share_L, reference_share_K, known_K)).astype(np.uint8)
+    return levels_L
 
 
 def matched(pixels_NSS3: Pixels, counts_3L: NDArray[np.int64], reference_3L: NDArray[np.int64]) -> Pixels:
@@ -112,7 +113,8 @@ def _by_image(here: Pixels, there: Pixels, used_n: Slots, train_m: Slots, seed: 
 
 
 def _counted(pixels_NSS3: Pixels, slots_n: Slots) -> NDArray[np.int64]:
-    return np.sum([histograms(pixels_NSS3[slots_k]) for slots_k in _chunks(slots_n)], axis=0)
+    counts_3L: NDArray[np.int64] = np.sum([histograms(pixels_NSS3[part]) for part in _chunks(slots_n)], axis=0)
+    return counts_3L
 
 
 def _chunks(slots_n: Slots) -> Iterator[Slots]:
