@@ -55,3 +55,13 @@ def test_only_validation_images_with_predictions_count():
     assert found(others=others)["scores"]["others"] == found(others=SURE)["scores"]["others"]
     with pytest.raises(UserError, match="has 1 validation images with predictions"):
         choose({SOURCE_ONLY: table([0.4])}, CLASSES, by="im", source_prior_C=PRIOR_C)
+
+
+def test_a_score_from_home_may_choose_and_one_without_a_value_never_does():
+    tables = {SOURCE_ONLY: UNSURE, "one": ONE_CLASS, "sure": SURE}
+    beside = {SOURCE_ONLY: {"dev": -0.9}, "one": {"dev": np.nan}, "sure": {"dev": -1.5}}
+    choice = choose(tables, CLASSES, by="dev", source_prior_C=PRIOR_C, beside=beside)
+    assert choice["chosen"] == SOURCE_ONLY
+    assert choice["scores"]["sure"].keys() == {"im", "entropy", "snd", "bnm", "dev"}
+    reordered = {name: tables[name] for name in ("one", SOURCE_ONLY, "sure")}
+    assert choose(reordered, CLASSES, by="dev", source_prior_C=PRIOR_C, beside=beside)["chosen"] == SOURCE_ONLY

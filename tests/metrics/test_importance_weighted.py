@@ -66,3 +66,11 @@ def test_dev_prefers_the_network_that_is_good_where_the_target_lies():
     left, right = (deep_embedded_validation(errs, validation, **known) for errs in (errs_left, errs_right))
     assert left > right + 0.2
     assert left == pytest.approx(-dev_risk(errs_left, density_ratio(validation, **known)))
+
+
+def test_domains_that_do_not_overlap_give_a_finite_score():
+    rng = np.random.default_rng(0)
+    near, far = rng.normal(size=(30, 4)), rng.normal(size=(30, 4)) * 1e-3 + 1e4
+    weights = density_ratio(np.concatenate([near, 1e6 * near]), source_features_MD=near, target_features_KD=far)
+    assert np.isfinite(weights).all()
+    assert np.isfinite(dev_risk(np.ones(60), weights))

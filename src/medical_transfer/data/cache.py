@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -150,17 +150,14 @@ def build_image_cache(
         packages_folder: where the wheels are kept.
         root: where the caches are kept.
         seed: draws the rows of `images.limit`.
-        need_labels: quarantine rows without a label or with contradicting ones (not so for prediction and unlabelled
-            sites).
+        need_labels: quarantine rows without a label or with contradicting ones.
         drop_labels: forget all labels before anything looks at them; then they cannot be needed.
 
     Raises:
         UserError: the source of the images is not as expected (see the readers), or the disk is full.
     """
     reader = open_reader(images, packages_folder, need_labels=need_labels, scratch_folder=root)
-    found = reader.find()
-    if drop_labels:
-        found["label"] = text([None] * len(found))
+    found = _unlabelled(reader.find()) if drop_labels else reader.find()
     rows = manifest_rows(found, images, seed=seed, need_labels=need_labels)
     fingerprint = reader.fingerprint()
     key = content_key(
@@ -175,10 +172,8 @@ def build_image_cache(
         parameters=(),
         modules=MODULES,
     )
-    facts = {"key": key, "fingerprint": fingerprint}
-    return ImageCache(
-        once(root, key, lambda folder: _write(folder, rows, reader, images, facts, need_labels=need_labels))
-    )
+    write = partial(_write, rows=rows, reader=reader, images=images, facts=(key, fingerprint), need_labels=need_labels)
+    return ImageCache(once(root, key, write))
 
 
 def _dicom_facts(images: Images) -> dict[str, Any]:
@@ -189,8 +184,12 @@ def _dicom_facts(images: Images) -> dict[str, Any]:
     return {"dicom": images.dicom.model_dump(mode="json", exclude={"salt"}), "decoders": decoders}
 
 
+def _unlabelled(found: pd.DataFrame) -> pd.DataFrame:
+    return found.assign(label=text([None] * len(found)))
+
+
 def _write(
-    folder: Path, rows: pd.DataFrame, reader: Reader, images: Images, facts: dict[str, str], *, need_labels: bool
+    folder: Path, rows: pd.DataFrame, reader: Reader, images: Images, facts: tuple[str, str], *, need_labels: bool
 ) -> None:
     pixels_NSS3 = _reserve(folder / "pixels.npy", will_be_read(rows), images.size)
     frame = audit(rows, reader, images, pixels_NSS3, need_labels=need_labels)
@@ -198,7 +197,7 @@ def _write(
         pixels_NSS3.flush()
     frame.to_parquet(folder / "audit.parquet", index=False)
     shape = images.model_dump(mode="json", include={"size", "fit", "sixteen_bit"})
-    write_json(folder / "meta.json", {**shape, **facts, "n": len(frame)})
+    write_json(folder / "meta.json", {**shape, "key": facts[0], "fingerprint": facts[1], "n": len(frame)})
 
 
 def _reserve(path: Path, used_N: NDArray[np.bool_], size: int) -> NDArray[np.uint8]:

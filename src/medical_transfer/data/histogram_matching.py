@@ -38,7 +38,8 @@ def level_map(counts_L: NDArray[np.int64], reference_L: NDArray[np.int64]) -> Pi
     share_L = np.cumsum(counts_L) / counts_L.sum()
     known_K = np.flatnonzero(reference_L)
     reference_share_K = np.cumsum(reference_L[known_K]) / reference_L.sum()
-    return np.rint(np.interp(share_L, reference_share_K, known_K)).astype(np.uint8)
+    levels_L: Pixels = np.rint(np.interp(share_L, reference_share_K, known_K)).astype(np.uint8)
+    return levels_L
 
 
 def matched(pixels_NSS3: Pixels, counts_3L: NDArray[np.int64], reference_3L: NDArray[np.int64]) -> Pixels:
@@ -77,20 +78,23 @@ def match_cache(
     key = content_key(inputs=inputs, parameters=[], modules=["medical_transfer.data.histogram_matching"])
 
     def compute(folder: Path) -> None:
-        pixels_NSS3 = cache.pixels_NSS3
-        mapped = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=pixels_NSS3.shape)
-        pairs = (
-            _by_site(pixels_NSS3, target.pixels_NSS3, used_n, train_n, target_train_m)
-            if rule == "site"
-            else _by_image(pixels_NSS3, target.pixels_NSS3, used_n, target_train_m, seed)
-        )
-        for slots_k, images in pairs:
-            mapped[slots_k] = images
-        mapped.flush()
-        cache.audit.to_parquet(folder / "audit.parquet", index=False)
-        write_json(folder / "meta.json", {**cache.meta, "key": key})
+        here, there = cache.pixels_NSS3, target.pixels_NSS3
+        if rule == "site":
+            _write(folder, cache, key, _by_site(here, there, used_n, train_n, target_train_m))
+        else:
+            _write(folder, cache, key, _by_image(here, there, used_n, target_train_m, seed))
 
     return ImageCache(once(root, key, compute))
+
+
+def _write(folder: Path, cache: ImageCache, key: str, parts: Iterator[tuple[Slots, Pixels]]) -> None:
+    shape = cache.pixels_NSS3.shape
+    mapped = np.lib.format.open_memmap(folder / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for slots_k, images in parts:
+        mapped[slots_k] = images
+    mapped.flush()
+    cache.audit.to_parquet(folder / "audit.parquet", index=False)
+    write_json(folder / "meta.json", {**cache.meta, "key": key})
 
 
 def _by_site(
@@ -109,7 +113,8 @@ def _by_image(here: Pixels, there: Pixels, used_n: Slots, train_m: Slots, seed: 
 
 
 def _counted(pixels_NSS3: Pixels, slots_n: Slots) -> NDArray[np.int64]:
-    return np.sum([histograms(pixels_NSS3[slots_k]) for slots_k in _chunks(slots_n)], axis=0)
+    counts_3L: NDArray[np.int64] = np.sum([histograms(pixels_NSS3[part]) for part in _chunks(slots_n)], axis=0)
+    return counts_3L
 
 
 def _chunks(slots_n: Slots) -> Iterator[Slots]:

@@ -31,7 +31,8 @@ def embedder(model: TrainedModel, *, size: int) -> Runner:
     return fast_runner(Embedding(classifier).eval(), outputs=("features",), size=size)
 
 
-def embed_images(run: Runner, cache: ImageCache, slots_n: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Features (n, H) of cached images, in their order."""
+def embed_images(model: TrainedModel | Runner, cache: ImageCache, slots_n: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Features (n, H) of cached images, in their order, by a model or by what `embedder` made of it."""
     pixels_NSS3 = cache.pixels_NSS3
+    run = embedder(model, size=pixels_NSS3.shape[1]) if isinstance(model, TrainedModel) else model
     return np.concatenate([run(images)[0] for images in in_chunks(pixels_NSS3, slots_n, "Features")]).astype(np.float64)

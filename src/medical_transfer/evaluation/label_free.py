@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TypedDict
 
 import numpy as np
@@ -60,18 +61,9 @@ def choose(
     shares = {
         method: np.bincount(p_NC.argmax(axis=1), minlength=len(classes)) / len(p_NC) for method, p_NC in stated.items()
     }
-    alarms = {
-        method: list(
-            signs_of_negative_transfer(
-                _watched(scores[SOURCE_ONLY]),
-                _watched(scores[method]),
-                probabilities_NC=p_NC,
-                source_prior_C=source_prior_C,
-                classes=classes,
-            )
-        )
-        for method, p_NC in stated.items()
-    }
+    plain = _watched(scores[SOURCE_ONLY])
+    signs = partial(signs_of_negative_transfer, plain, source_prior_C=source_prior_C, classes=classes)
+    alarms = {method: list(signs(_watched(scores[method]), probabilities_NC=p_NC)) for method, p_NC in stated.items()}
     return Choice(
         chosen=best_by(scores, by),
         by=by,

@@ -28,4 +28,6 @@ def _covariance(features_ND: Tensor, ridge: float) -> Tensor:
 
 def _power(symmetric_DD: Tensor, exponent: float) -> Tensor:
     values_D, vectors_DD = torch.linalg.eigh(symmetric_DD)
-    return (vectors_DD * values_D.clamp(min=torch.finfo(torch.float64).tiny) ** exponent) @ vectors_DD.T
+    powers_D = values_D.clamp(min=torch.finfo(torch.float64).tiny).pow(exponent)
+    power_DD: Tensor = (vectors_DD * powers_D) @ vectors_DD.T
+    return power_DD

@@ -56,6 +56,7 @@ class Compared:
 def render_adaptation(compared: Compared, figures: Mapping[str, bytes]) -> str:
     """The page as HTML text; `figures` by their places: methods, planes and, with labels, recall and reliability."""
     found = compared.evaluation["methods"]
+    before, after = found[PLAIN]["about"], found[compared.beside]["about"]
     words = {
         "sentences": sentences(compared),
         "alarms": {method_name(name): reasons for name, reasons in compared.choice["alarms"].items() if reasons},
@@ -63,9 +64,7 @@ def render_adaptation(compared: Compared, figures: Mapping[str, bytes]) -> str:
         "labelled": labelled_table(compared),
         "unlabelled": unlabelled_table(compared),
         "choices": choices_table(compared) if compared.labelled else None,
-        "recall": recall_table(*(found[name]["about"] for name in compared.shown), method_name(compared.beside))
-        if compared.labelled
-        else None,
+        "recall": recall_table(before, after, method_name(compared.beside)) if compared.labelled else None,
         "beside": method_name(compared.beside),
         "chosen": compared.beside == compared.choice["chosen"],
         "errors": {method_name(name): _interval(found[name]["test"]["ece"]) for name in compared.shown},

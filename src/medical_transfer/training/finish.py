@@ -36,15 +36,8 @@ def save_calibrated(
 ) -> None:
     """Calibrate the trained classifier on the validation rows and write it with its card to `folder`.
 
-    Args:
-        classifier: in eval mode.
-        learning: its validation rows calibrate.
-        recipe: what shaped it.
-        folder: where it goes.
-        split_hash: identity of the split.
-        number_formats: phase of training -> the format that it ran in.
-        kind: how it was trained; None: `training.kind`.
-        view: how the source's features become those that the last layer should see; None: they are.
+    `kind` says how it was trained (None: `training.kind`), `view` how features of the source become those that the last
+    layer should see (None: they are).
     """
     logits_NC, reference = _seen(classifier, learning, recipe, view)
     positive = positive_of(learning.classes, recipe.images.positive_class)

@@ -75,16 +75,16 @@ def train_candidates(  # noqa: PLR0913, PLR0917 - a node's inputs
     root, source = folders.models / TASK, find_source(model_plan["source"], backbones)
     recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
     here, there = (manifest, image_cache), (target_manifest, target_image_cache)
-    unlabelled_set(
-        *there, batch_size=training.batch_size if medical_adaptation.methods else 2
-    )  # refuses too small a site before anything is trained
+    # refuses too small a site before anything is trained
+    unlabelled_set(*there, batch_size=training.batch_size if medical_adaptation.methods else 2)
 
     def key_of(kind: str, site: tuple[pd.DataFrame, ImageCache], licensed: Images) -> str:
         one = replace(recipe, images=licensed, training=training.model_copy(update={"kind": kind}))
         return train_once(one, site, there, root).folder.name
 
     keys = {SOURCE_ONLY: key_of("finetune", here, images)}
-    asked = Asked(recipe, here, there, medical_adaptation, root, TrainedModel(root / keys[SOURCE_ONLY]))
+    plain = replace(recipe, training=training.model_copy(update={"kind": "finetune"}))
+    asked = Asked(plain, here, there, medical_adaptation, root, TrainedModel(root / keys[SOURCE_ONLY]))
     made, left_out = make_all(asked)
     keys |= {name: each.model.folder.name for name, each in made.items()}
     keys |= {kind: key_of(kind, here, images) for kind in medical_adaptation.methods}
