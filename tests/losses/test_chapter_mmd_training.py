@@ -71,7 +71,7 @@ def chapters_loop(classifier, batches) -> list[tuple[float, float]]:
         optimizer.zero_grad()
         (cross_entropy + LAMBDA * mmd).backward()
         optimizer.step()
-        losses.append((float(cross_entropy), float(mmd)))
+        losses.append((float(cross_entropy.detach()), float(mmd.detach())))
     return losses
 
 

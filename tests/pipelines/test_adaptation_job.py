@@ -30,8 +30,8 @@ def digits(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mnist, Path]:
     rng = np.random.default_rng(3)
-    mnist = Mnist(*digits(COUNT, rng), *digits(40, rng))
-    numbers = np.arange(0, COUNT, 2)[:180]
+    mnist = Mnist(*digits(COUNT, rng), *digits(80, rng))
+    numbers = np.flatnonzero(np.arange(COUNT) // 10 % 2 == 0)[:180]  # all classes, also in what is left
     grounds = rng.integers(0, 200, (len(numbers), 1, 1, 3))
     images = np.abs(grounds - with_margin(mnist.train_NSS[numbers])[..., None].astype(int)).astype(np.uint8)
     path = tmp_path_factory.mktemp("target") / "mnist_m.npz"

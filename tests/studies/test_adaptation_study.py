@@ -79,7 +79,7 @@ def test_what_each_method_is():
     assert policies["self_training"] == "gentle"
     assert NAMES.keys() == kinds.keys()
     networks = {trial.method: trial.reads for trial in adaptation.grid(STUDY)}
-    assert networks.pop("best") == STUDY.best_source
+    assert {networks.pop(name) for name in ("source_textured", "dann_textured", "best")} == {STUDY.best_source}
     assert set(networks.values()) == {STUDY.source}
 
 

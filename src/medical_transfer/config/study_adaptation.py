@@ -33,7 +33,7 @@ class StudyAdaptation(Block):
         ]
     )
     """`source_textured`, `dann_textured`: without adaptation and DANN, on random grounds; `best`: DANN at half strength
-    and pseudo-labels there, on `best_source`; the others as `training.kind` names them. Empty: the sweep alone."""
+    and pseudo-labels there; the others as `training.kind` names them. Empty: the sweep alone."""
     seeds: list[int] = Field(default=[0, 1, 2])
     """Seeds of the methods; of an earlier one all is run before a later one."""
     alphas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.1, 0.25, 0.5, 1.0, 2.0])
@@ -53,9 +53,9 @@ class StudyAdaptation(Block):
     learning_rate: float = Field(default=1e-3, gt=0)
     """Of the whole network, under `training.finetune.schedule`."""
     source: str = "random/dann_paper"
-    """The network of all trials but those of `best`: an untrained source for images of 32 pixels."""
+    """The network of trials on plain grounds: an untrained source for images of 32 pixels."""
     best_source: str = "random/dann_paper_bn"
-    """The network of `best`."""
+    """The network of trials on random grounds."""
     choose_by: Literal["im", "entropy", "snd", "bnm"] = "im"
     """The score of target predictions that picks epoch, strength and method without labels."""
 

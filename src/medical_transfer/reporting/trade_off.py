@@ -29,7 +29,8 @@ def trade_off_figure(sweep: pd.DataFrame, methods: pd.DataFrame, *, names: Mappi
     figure, axes = new_figure(columns=2, width=11.5, height=5.2)
     _of_strengths(axes[0, 0], sweep)
     _of_methods(axes[0, 1], methods, names)
-    key_below(figure, columns=4)
+    if len(sweep) or len(methods):
+        key_below(figure, columns=4)
     return figure
 
 

@@ -145,8 +145,8 @@ def grid(study: StudyAdaptation) -> list[Trial]:
 
 
 def network_of(method: Compared, study: StudyAdaptation) -> str:
-    """Name of a method's network."""
-    return study.best_source if method == "best" else study.source
+    """Name of a method's network: what learns on random grounds is `best` step by step, so it has that one's."""
+    return study.best_source if POLICIES.get(method) == "textured" else study.source
 
 
 def parameters_of(method: Compared, alpha: float | None = None) -> dict[str, Any]:

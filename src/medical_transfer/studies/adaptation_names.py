@@ -8,14 +8,14 @@ HEADLINE = "methods"
 TARGET_ACCURACY, SOURCE_ACCURACY, DISTANCE = "target_accuracy", "accuracy", "a_distance"
 NAMES: dict[str, str] = {
     "source_only": "source only",
-    "source_textured": "source only, on random grounds",
+    "source_textured": "source only, random grounds, batch norm",
     "dann": "DANN",
-    "dann_textured": "DANN, on random grounds",
+    "dann_textured": "DANN, random grounds, batch norm",
     "mmd": "MMD",
     "coral": "Deep CORAL",
     "cdan": "CDAN+E",
     "self_training": "self-training (AdaMatch)",
-    "best": "random grounds + DANN + pseudo-labels, batch norm",
+    "best": "DANN + pseudo-labels, random grounds, batch norm",
 }
 """Methods as people call them."""
 DANN_ALPHA = 1.0

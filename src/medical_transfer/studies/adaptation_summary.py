@@ -154,7 +154,7 @@ def _set_up(results: pd.DataFrame, study: StudyAdaptation) -> str:
     budget = f"{study.steps} steps of {study.batch_size} images of each site (no adaptation: of the source alone)"
     trials = results["trial_id"].nunique()
     return (
-        f"{trials} trials of {budget}, network `{study.source}` (`best`: `{study.best_source}`), "
+        f"{trials} trials of {budget}, network `{study.source}` (on random grounds `{study.best_source}`), "
         f"learning rate {study.learning_rate:g} with warm-up and a cosine, {study.rounds} looks at validation. "
         f"{study.source_images} source digits of which no target image was made; {learn} target images to learn from "
         f"without labels, {choose} to choose by, {judge} to judge by. Both sites go through batch norm, where there is "
