@@ -53,8 +53,13 @@ def write_both_sites(home: Shown, away: Shown, folder: Path) -> None:
     logits_NC = classify_features(classifier, source_NH)
     outputs = Outputs(logits_NC / card.temperature, home.rows.labels_N, source_NH, target_features_MH=target_MH)
     write_json(folder / JUDGED, without_nan(source_scores(outputs)))
-    groups = {"source_groups": home.rows.groups_N, "target_groups": away.rows.groups_N}
-    np.savez(folder / FEATURES, source=source_NH.astype(np.float32), target=target_MH.astype(np.float32), **groups)
+    np.savez(
+        folder / FEATURES,
+        source=source_NH.astype(np.float32),
+        target=target_MH.astype(np.float32),
+        source_groups=home.rows.groups_N,
+        target_groups=away.rows.groups_N,
+    )
 
 
 def source_scores(outputs: Outputs) -> dict[str, float]:

@@ -43,8 +43,14 @@ def align_features(recipe: Recipe, learning: LearningSet, *, ridge: float, split
     """
     assert learning.target is not None
     linear = recipe.model.model_copy(update={"head": "linear"})
-    places = {"backbones": recipe.backbones, "packages_folder": recipe.folders.packages}
-    classifier = build(recipe.source, linear, classes=len(learning.classes), seed=0, **places).eval()
+    classifier = build(
+        recipe.source,
+        linear,
+        classes=len(learning.classes),
+        seed=0,
+        backbones=recipe.backbones,
+        packages_folder=recipe.folders.packages,
+    ).eval()
     run = fast_runner(
         FrozenPart(classifier, (len(classifier.trunk.stage_names),)), outputs=("features",), size=recipe.images.size
     )

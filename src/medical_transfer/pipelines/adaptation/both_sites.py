@@ -92,9 +92,14 @@ def distance(folders: Folders, key: str, seed: int) -> float:
         from medical_transfer.metrics.invariance import proxy_a_distance  # noqa: PLC0415
 
         found = features_of(folders, key)
-        groups = {"source_groups_N": found["source_groups"], "target_groups_M": found["target_groups"]}
-        rng = generator(seed, "invariance")
-        write_json(folder / "invariance.json", proxy_a_distance(found["source"], found["target"], rng, **groups))
+        apart = proxy_a_distance(
+            found["source"],
+            found["target"],
+            generator(seed, "invariance"),
+            source_groups_N=found["source_groups"],
+            target_groups_M=found["target_groups"],
+        )
+        write_json(folder / "invariance.json", apart)
 
     return float(read_json(once(folders.predictions / "invariance", made, compute) / "invariance.json"))
 
