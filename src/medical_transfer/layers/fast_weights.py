@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.utils._pytree import tree_flatten, tree_unflatten  # torch has no public name for it
 
 Weights = dict[str, Tensor]
 
@@ -72,11 +73,11 @@ def each_task(of_one: Callable[[Any], Any], stacked: Any, *, together: bool) -> 
     """What a function of one task gives for each of T stacked ones, stacked.
 
     Together by `vmap`, which pays for networks of a few small layers; or one after the other: convolutions whose
-    weights differ between tasks are not faster side by side on a CPU, and need the memory of all of them.
+    weights differ between tasks are not faster side by side on a CPU.
     """
     if together:
         return vmap(of_one, randomness="error")(stacked)
-    leaves, tree = torch.utils._pytree.tree_flatten(stacked)  # torch has no public name for it
-    results = [of_one(torch.utils._pytree.tree_unflatten(list(each), tree)) for each in zip(*leaves, strict=True)]
-    parts, shape = zip(*(torch.utils._pytree.tree_flatten(each) for each in results), strict=True)
-    return torch.utils._pytree.tree_unflatten([torch.stack(each) for each in zip(*parts, strict=True)], shape[0])
+    leaves, tree = tree_flatten(stacked)
+    results = [of_one(tree_unflatten(list(each), tree)) for each in zip(*leaves, strict=True)]
+    parts, shape = zip(*(tree_flatten(each) for each in results), strict=True)
+    return tree_unflatten([torch.stack(each) for each in zip(*parts, strict=True)], shape[0])

@@ -2,7 +2,8 @@
 
 Source: Finn, Abbeel & Levine 2017, algorithm 1, with cross-entropy: theta <- theta - beta grad sum_i L_i(theta'_i).
 First order (their section 5.2): the inner gradients are taken as constants. Departure: the outer steps are Adam's on
-the mean over tasks. Memory of the second order grows with inner steps times the images of a support set.
+the mean over tasks. Memory of the second order grows with inner steps, images of a support set and
+tasks of a batch.
 """
 
 from __future__ import annotations

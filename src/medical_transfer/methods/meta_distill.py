@@ -28,6 +28,8 @@ TOLD = "features"
 class MetaDistill(Adapting):
     """The student sees the labels of a support set only through the teacher."""
 
+    own: Own
+
     def __init__(self, network: EpisodeNetwork, own: Own, *, ways: int, rounds: int) -> None:
         super().__init__(network, own, ways=ways, rounds=rounds)
         self.own, self.first_order = own, own.first_order
