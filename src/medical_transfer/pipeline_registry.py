@@ -16,6 +16,7 @@ from medical_transfer.pipelines import (
     augmentation,
     domain_distance,
     evaluation,
+    few_shot,
     ingestion,
     layer_choice,
     model_building,
@@ -48,6 +49,7 @@ BOTH_SITES = (*FIRST_SITE, "target_ingestion", "target_split")
 BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
     "layer_choice": (FIRST_SITE, layer_choice.create_pipeline),
     "domain_distance": (BOTH_SITES, domain_distance.create_pipeline),
+    "medical_few_shot": ((*FIRST_SITE, "transferability"), few_shot.create_pipeline),
     "medical_adaptation": ((*BOTH_SITES, "transferability", "model_building"), adaptation.create_pipeline),
 }
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""

@@ -14,6 +14,7 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
+from medical_transfer.config.medical_few_shot import MedicalFewShot
 from medical_transfer.config.model import Model
 from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
@@ -38,6 +39,7 @@ BLOCKS: dict[str, type[Block]] = {
     "training": Training,
     "evaluation": Evaluation,
     "medical_adaptation": MedicalAdaptation,
+    "medical_few_shot": MedicalFewShot,
     "studies": Studies,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,
