@@ -17,6 +17,7 @@ from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
 from medical_transfer.config.medical_distillation import MedicalDistillation
+from medical_transfer.config.medical_few_shot import MedicalFewShot
 from medical_transfer.config.model import Model
 from medical_transfer.config.predict import Predict
 from medical_transfer.config.split import SplitConfig
@@ -50,6 +51,7 @@ BLOCKS: dict[str, type[Block]] = {
     "validate": Validate,
     "medical_distillation": MedicalDistillation,
     "drift": Drift,
+    "medical_few_shot": MedicalFewShot,
     "studies": Studies,
     "study_adaptation": StudyAdaptation,
     "study_distillation": StudyDistillation,

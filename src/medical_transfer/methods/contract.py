@@ -58,10 +58,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Logits (N, C) of a batch, and the features (N, H) that the last layer saw, where the method tells them."""
+    """Logits (N, C) of a batch, and the features (N, H) that the last layer saw, where the method tells them.
+
+    `labels` (N,) are given where not all rows of the batch are judged, as in an episode: only its queries are.
+    """
 
     logits: Tensor
     features: Tensor | None = None
+    labels: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from medical_transfer.data.loaders import Batches, PairedBatches, Rows
+from medical_transfer.data.loaders import Batch, Batches, PairedBatches, Rows, as_float
 from medical_transfer.runtime.devices import NumberFormat, device, feeds_ahead
+
+
+class Feed(Protocol):
+    """What a phase is fed with: rows of images or activations, or episodes."""
+
+    @property
+    def policy(self) -> str:
+        """Name of the augmentation policy, applied to images of a batch."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch of training."""
+
+    def training(self, seed: int) -> Iterable[Batch]:
+        """One epoch of training, drawn by the seed; it has a length."""
+
+    def validation(self) -> Sequence[Iterable[Batch]]:
+        """What an epoch is judged on, the same each time."""
+
+    def as_float(self, inputs: Tensor) -> Tensor:
+        """Inputs of a batch as floats."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +86,7 @@ class PhaseData:
     @staticmethod
     def as_float(inputs: Tensor) -> Tensor:
         """Images NSS3 uint8 -> N3SS in [0, 1]; activations of any float -> float32."""
-        if inputs.dtype == torch.uint8:
-            return inputs.permute(0, 3, 1, 2).float() / 255
-        return inputs.float()
+        return as_float(inputs)
 
 
 def in_format(inputs: Tensor, number_format: NumberFormat) -> Tensor:

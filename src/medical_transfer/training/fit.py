@@ -32,7 +32,7 @@ from medical_transfer.runtime.files import read_json, write_json
 from medical_transfer.training.callbacks import History, KeepBest, KeepEpochs, StopEarly, StopOnNaN
 from medical_transfer.training.checkpoint_io import WholeFiles
 from medical_transfer.training.compiling import compile_error, compiled, tell_failed
-from medical_transfer.training.data import PhaseData
+from medical_transfer.training.data import Feed
 from medical_transfer.training.depthwise import slow_depthwise_in_fp32
 from medical_transfer.training.module import Method, MethodModule
 from medical_transfer.training.number_format import number_format_of
@@ -46,7 +46,7 @@ NO_MEMORY = re.compile(r"out of memory|not enough memory|can.t allocate memory|A
 
 def fit(
     method: Method,
-    data_of: Callable[[Phase], PhaseData],
+    data_of: Callable[[Phase], Feed],
     *,
     training: Training,
     seed: int,

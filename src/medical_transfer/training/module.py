@@ -7,7 +7,7 @@ in `losses` and `phases`, never in the loop.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medical_transfer.data.augment import POLICIES
-from medical_transfer.data.loaders import Batch, Batches, PairedBatches
+from medical_transfer.data.loaders import Batch
 from medical_transfer.methods.contract import LossTerms, Outputs, Phase, Predictions
 from medical_transfer.runtime.devices import NumberFormat
 from medical_transfer.runtime.seeds import derive_seed
-from medical_transfer.training.data import PhaseData, in_format
+from medical_transfer.training.data import Feed, in_format
 from medical_transfer.types import UserError
 
 MEND_NAN = (
@@ -60,9 +60,7 @@ class Method(Protocol):
 class MethodModule(lightning.LightningModule):
     """Runs one phase of one method."""
 
-    def __init__(
-        self, method: Method, phase: Phase, data: PhaseData, *, seed: int, number_format: NumberFormat
-    ) -> None:
+    def __init__(self, method: Method, phase: Phase, data: Feed, *, seed: int, number_format: NumberFormat) -> None:
         super().__init__()
         if not isinstance(method, nn.Module):
             raise TypeError(f"{type(method).__name__} is no torch module, so it has nothing to learn")
@@ -78,11 +76,11 @@ class MethodModule(lightning.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
-    def train_dataloader(self) -> Batches | PairedBatches:
+    def train_dataloader(self) -> Iterable[Batch]:
         """Batches of the current epoch; seed, phase and epoch alone give their order, so a resumed run repeats it."""
         return self.data.training(derive_seed(self.seed, f"{self.phase.name}/{self.current_epoch}/order"))
 
-    def val_dataloader(self) -> list[Batches]:
+    def val_dataloader(self) -> Sequence[Iterable[Batch]]:
         """Validation rows in order, as they are; after them those of the target, if any."""
         return self.data.validation()
 
@@ -135,7 +133,9 @@ class MethodModule(lightning.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002 - lightning's signature
         """Keep the predictions; the epoch is judged on all of them together."""
         of_target = dataloader_idx == 1
-        self.validated.add(self.method.predictions(batch, of_target=of_target), batch.labels_N, of_target=of_target)
+        found = self.method.predictions(batch, of_target=of_target)
+        labels_N = batch.labels_N if found.labels is None else found.labels
+        self.validated.add(found, labels_N, of_target=of_target)
 
     def on_validation_epoch_end(self) -> None:
         """Judge the epoch.

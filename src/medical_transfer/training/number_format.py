@@ -14,12 +14,12 @@ from medical_transfer.data.loaders import Batch
 from medical_transfer.methods.contract import Phase
 from medical_transfer.runtime.devices import DEFAULT, NumberFormat, compiling_pays, device, fastest_format
 from medical_transfer.training.compiling import compile_error, compile_trunks, tell_failed
-from medical_transfer.training.data import PhaseData, in_format
+from medical_transfer.training.data import Feed, PhaseData, in_format
 from medical_transfer.training.depthwise import slow_depthwise_in_fp32
 from medical_transfer.training.module import Method
 
 
-def number_format_of(method: Method, phase: Phase, data: PhaseData, *, training: Training, name: str) -> NumberFormat:
+def number_format_of(method: Method, phase: Phase, data: Feed, *, training: Training, name: str) -> NumberFormat:
     """The number format for `phase`; feature vectors have nothing to gain from any but the default.
 
     Args:

@@ -1,0 +1,93 @@
+"""How networks learn to learn from a few images: the episodes, the budget, and each method's own steps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from medical_transfer.config.base import Block
+
+MetaKind = Literal["maml", "anil", "reptile", "prototypical", "meta_distill"]
+
+META_KINDS: tuple[MetaKind, ...] = ("maml", "anil", "reptile", "prototypical", "meta_distill")
+"""Methods of `medical_transfer.methods` whose batches are episodes."""
+
+
+class Budget(Block):
+    """How long a method is meta-trained."""
+
+    steps: int = Field(default=400, ge=1)
+    """Steps of meta-training; each sees `meta_learning.tasks` episodes."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Learning rate of these steps (Adam)."""
+
+
+class InnerLoop(Budget):
+    """Gradient steps on the support set, from the weights that are meta-learned."""
+
+    inner_steps: int = Field(default=5, ge=0)
+    """Steps on the support set in meta-training; 0: none, which is plain supervised training on the queries."""
+    test_steps: int = Field(default=10, ge=0)
+    """Steps on the support set once meta-training is over."""
+    inner_learning_rate: float = Field(default=0.1, gt=0)
+    """Learning rate of these steps."""
+
+
+class Maml(InnerLoop):
+    """Model-agnostic meta-learning (Finn et al. 2017)."""
+
+    first_order: bool = False
+    """Leave out second derivatives (FOMAML): a third of the time, and less exact."""
+
+
+class Anil(InnerLoop):
+    """MAML whose inner loop moves the head alone (Raghu et al. 2020)."""
+
+
+class Reptile(InnerLoop):
+    """Towards the weights that each task ends at (Nichol et al. 2018)."""
+
+
+class Prototypical(Budget):
+    """Prototypical networks (Snell et al. 2017): the nearest mean of a class."""
+
+
+class MetaDistill(InnerLoop):
+    """The chapter's meta-distillation (4.3): a teacher's soft answers drive the inner loop."""
+
+    temperature: float = Field(default=3.0, gt=0)
+    """Both networks' logits are divided by it before the softmax."""
+    query_weight: float = Field(default=0.0, ge=0, le=1)
+    """Share of the teacher's answers in the loss of the queries; their labels have the rest."""
+    first_order: bool = False
+    """As for `maml`."""
+
+
+class MetaLearning(Block):
+    """Episodes and budgets of meta-training."""
+
+    ways: int = Field(default=5, ge=2)
+    """Classes of an episode."""
+    shots: list[int] = Field(default=[1, 5], min_length=1)
+    """Images of each class to learn from in meta-training; one of these for each step."""
+    queries: int = Field(default=10, ge=1)
+    """Images of each class to be judged on."""
+    tasks: int = Field(default=4, ge=1)
+    """Episodes of a step."""
+    rounds: int = Field(default=5, ge=1)
+    """Validation episodes look so many times, evenly over the steps, and the best time is kept."""
+    val_episodes: int = Field(default=60, ge=2)
+    """So many validation episodes."""
+    width: int = Field(default=32, ge=1)
+    """Channels of each convolution (pictures), times 4 the hidden units (cached features)."""
+    maml: Maml = Maml()
+    anil: Anil = Anil()
+    reptile: Reptile = Reptile()
+    prototypical: Prototypical = Prototypical()
+    meta_distill: MetaDistill = MetaDistill()
+
+    def budget_of(self, kind: MetaKind) -> Budget:
+        """The block of one method."""
+        block: Budget = getattr(self, kind)
+        return block

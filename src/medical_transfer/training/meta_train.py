@@ -1,0 +1,108 @@
+"""Meta-training by the one `fit`: batches are episodes of some classes, judged on episodes of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medical_transfer.config.few_shot import MetaKind, MetaLearning
+from medical_transfer.config.training import Training
+from medical_transfer.data.episodes import EpisodeBatches, Shape, TaskSet
+from medical_transfer.data.loaders import as_float
+from medical_transfer.methods import META_LEARNING
+from medical_transfer.methods.contract import Phase
+from medical_transfer.methods.episodic import Episodic
+from medical_transfer.models.episode_networks import ConvNetwork, EpisodeNetwork, FeatureNetwork
+from medical_transfer.runtime.devices import device
+from medical_transfer.runtime.seeds import derive_seed
+from medical_transfer.training.fit import fit
+
+HIDDEN = 4
+"""Hidden units over cached features, times `width`."""
+SMALLEST = 1e-6
+
+
+@dataclass(frozen=True)
+class EpisodeFeed:
+    """Episodes to learn from, anew in each epoch, and to be judged on, the same in each.
+
+    `val` may be None: nothing is held back then, and episodes of `train` judge.
+    """
+
+    train: TaskSet
+    val: TaskSet | None
+    meta: MetaLearning
+    steps: int
+    seed: int
+    policy: str = "none"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of one epoch of training."""
+        return self.steps
+
+    def training(self, seed: int) -> EpisodeBatches:
+        """One epoch of training."""
+        return self._batches(self.train, self.meta.shots, tasks=self.meta.tasks, steps=self.steps, seed=seed)
+
+    def validation(self) -> list[EpisodeBatches]:
+        """Validation episodes with the most shots of meta-training."""
+        steps, seed = -(-self.meta.val_episodes // self.meta.tasks), derive_seed(self.seed, "validation episodes")
+        judged = self.train if self.val is None else self.val
+        return [self._batches(judged, [max(self.meta.shots)], tasks=self.meta.tasks, steps=steps, seed=seed)]
+
+    def _batches(self, task_set: TaskSet, shots: list[int], *, tasks: int, steps: int, seed: int) -> EpisodeBatches:
+        episodes = {"ways": self.meta.ways, "queries": self.meta.queries}
+        return EpisodeBatches(task_set, shots=shots, tasks=tasks, steps=steps, seed=seed, **episodes)
+
+    @staticmethod
+    def as_float(inputs: Tensor) -> Tensor:
+        """As for any other images and features."""
+        return as_float(inputs)
+
+
+def meta_train(
+    kind: MetaKind, meta: MetaLearning, train: TaskSet, val: TaskSet | None, *, seed: int, folder: Path
+) -> Episodic:
+    """A method with the best weights that its budget led to; a killed run in `folder` is continued.
+
+    Raises:
+        UserError: where the episodes cannot be drawn, or training ends in NaN.
+    """
+    method, own = new_method(kind, meta, train, seed=seed), meta.budget_of(kind)
+    most = Shape(meta.ways, max(meta.shots), meta.queries)
+    for task_set, what in ((train, "meta-training"), (val, "meta-validation")):
+        if task_set is not None:
+            task_set.check(most, what)
+    feed = EpisodeFeed(train, val, meta, max(own.steps // meta.rounds, 1), seed)
+
+    def data_of(_phase: Phase) -> EpisodeFeed:
+        return feed
+
+    training = Training(
+        epochs=meta.rounds, batch_size=max(meta.tasks, 2), patience=meta.rounds, number_format="fp32", compile="never"
+    )
+    fit(method, data_of, training=training, seed=derive_seed(seed, kind), folder=folder, name=kind)
+    return method.to(device())
+
+
+def new_method(kind: MetaKind, meta: MetaLearning, train: TaskSet, *, seed: int) -> Episodic:
+    """A method with its network before meta-training; the same first weights for all methods under one seed."""
+    method = META_LEARNING[kind]
+    ways = meta.ways if method.has_head else None
+    network = _network(meta, train, ways=ways, seed=derive_seed(seed, "init/meta"))
+    return method(network, meta.budget_of(kind), ways=meta.ways, rounds=meta.rounds)
+
+
+def _network(meta: MetaLearning, train: TaskSet, *, ways: int | None, seed: int) -> EpisodeNetwork:
+    inputs = train.rows.views_V[0]
+    if inputs.ndim > 2:
+        return ConvNetwork(size=inputs.shape[1], width=meta.width, ways=ways, seed=seed)
+    mine_N = np.isin(train.rows.labels_N, train.classes)
+    features_ND = torch.from_numpy(np.asarray(inputs[train.rows.slots_VN[0][mine_N]], dtype=np.float32))
+    std_D = features_ND.std(dim=0).clamp(min=SMALLEST)
+    return FeatureNetwork(mean_D=features_ND.mean(dim=0), std_D=std_D, hidden=HIDDEN * meta.width, ways=ways, seed=seed)
