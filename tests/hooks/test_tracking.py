@@ -14,8 +14,9 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 from kedro_datasets.text import TextDataset
 
+from medical_transfer.config.blocks import flatten
 from medical_transfer.hooks import record_place, tracking
-from medical_transfer.hooks.tracking import flatten, measured
+from medical_transfer.hooks.run_metrics import measured
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import UserError
 

@@ -60,10 +60,9 @@ class Images(Block):
 
     kind: Literal["packaged", "folder", "table", "dicom", "npz", "omniglot", "none"] = "packaged"
     """`packaged`: the built-in sample; `folder`: class sub-folders; `table`: names files; `dicom`: DICOM files below
-    `root`, named by `table`; `npz`: MedMNIST's layout;
-    `omniglot`: characters as packed bits."""
+    `root`, named by `table`; `npz`: MedMNIST's layout; `omniglot`: characters as packed bits."""
     root: UserPath | None = None
-    """Folder of the images (`folder`, `table`, `dicom`) or the npz file (`npz`, `omniglot`); `~` is your home folder."""
+    """Folder of the images (`folder`, `table`, `dicom`) or npz file (`npz`, `omniglot`); `~` is your home folder."""
     table: UserPath | None = None
     """CSV or Parquet file with columns `path,label` and optionally `group,split,site`; others become subgroups."""
     classes: dict[str, str | None] = Field(default={})

@@ -71,7 +71,7 @@ def compare(
 
     Args:
         first: image_id, label, group_id, split, p_<class> of each class, and optionally decision.
-        second: the same of the other model, in any order of rows.
+        second: the same of the other model, rows in any order.
         classes: names of the classes.
         positive: the positive one of two classes; null: the last in sorted order.
         config: resamples, coverage, bins and fixed rates.
@@ -86,10 +86,7 @@ def compare(
         UserError: the tables are not of the same division of the same images, or predict different ones of them.
     """
     ordered = positive_last(classes, positive)
-    for table in (first, second):
-        check_columns(table, classes, "image_id")
-    check_same_split(split_hash(first), split_hash(second))
-    _check_same_images(_predicted(first, split, classes), _predicted(second, split, classes), split)
+    _check_comparable(first, second, classes, split)
     one, other = (read_scored(_in_order(table), split, ordered, None) for table in (first, second))
     return Comparison(
         split=split,
@@ -104,6 +101,13 @@ def compare(
         agreement=float((one.decided_N == other.decided_N).mean()) if one.labels_N.size else math.nan,
         intervals={"coverage": config.coverage, "resamples": config.resamples},
     )
+
+
+def _check_comparable(first: pd.DataFrame, second: pd.DataFrame, classes: list[str], split: Split) -> None:
+    for table in (first, second):
+        check_columns(table, classes, "image_id")
+    check_same_split(split_hash(first), split_hash(second))
+    _check_same_images(_predicted(first, split, classes), _predicted(second, split, classes), split)
 
 
 def check_same_split(first: str, second: str) -> None:

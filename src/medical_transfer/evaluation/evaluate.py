@@ -58,12 +58,11 @@ def evaluate(
 ) -> Evaluated:
     """Measure the validation and the test rows of a predictions table.
 
-    Names: menus in `metrics`; sensitivity and specificity (n: that class) with two classes, else auroc_<class>,
-    recall_<class>.
+    Names: menus in `metrics`; sensitivity and specificity with two classes, else auroc_<class>, recall_<class>.
 
     Args:
-        predictions: label, group_id (null: a group of its own), split, p_<class> of each class, and optionally decision
-            (class names). Rows without probabilities (quarantined) or label are left out and counted.
+        predictions: label, group_id (null: its own), split, p_<class> of each class, and optionally decision (class
+            names). Rows without probabilities (quarantined) or label are left out and counted.
         classes: in the order of published matrices.
         positive: the positive one of two classes; null: the last in sorted order. Ignored where there are more.
         threshold: frozen threshold of the positive class; null: the most probable class.
@@ -73,8 +72,7 @@ def evaluate(
     Raises:
         UserError: from `positive_last`, `check_columns` or `read_scored`.
     """
-    ordered = positive_last(classes, positive)
-    check_columns(predictions, classes)
+    ordered = _ordered(predictions, classes, positive)
     splits = [read_scored(predictions, split, ordered, threshold) for split in EVALUATED]
     rows = {scored.split: _rows(scored, config, seed) for scored in splits}
     about = About(
@@ -90,6 +88,11 @@ def evaluate(
         test_set=identity_of_test(predictions),
     )
     return Evaluated(val=rows["val"], test=rows["test"], about=about)
+
+
+def _ordered(predictions: pd.DataFrame, classes: list[str], positive: str | None) -> list[str]:
+    check_columns(predictions, classes)
+    return positive_last(classes, positive)
 
 
 def identity_of_test(predictions: pd.DataFrame) -> str | None:

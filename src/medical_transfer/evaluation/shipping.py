@@ -70,10 +70,7 @@ def ship(
     export_shipped(shipped, card, paths["onnx"])
     quantise(paths["onnx"], paths["int8"], card, cache.pixels_NSS3[train.slots_N[drawn_n]])
     pixels_NSS3 = cache.pixels_NSS3[val.slots_N]
-    by_torch = in_torch(shipped, pixels_NSS3)
-    by_graph = {
-        engine: open_shipped(path, threads=cores()).probabilities(pixels_NSS3) for engine, path in paths.items()
-    }
+    by_torch, by_graph = in_torch(shipped, pixels_NSS3), _in_graphs(paths, pixels_NSS3)
     exact, rounded = agreement(by_torch, by_graph["onnx"], card), agreement(by_graph["onnx"], by_graph["int8"], card)
     _check_exact(exact, model)
     lost = _auroc(val.labels_N, by_graph["onnx"]) - _auroc(val.labels_N, by_graph["int8"])
@@ -90,6 +87,10 @@ def ship(
         "card": card.model_dump(mode="json"),
     }
     write_json(folder / FACTS_FILE, facts)
+
+
+def _in_graphs(paths: dict[Engine, Path], pixels_NSS3: NDArray[np.uint8]) -> dict[Engine, Probabilities]:
+    return {engine: open_shipped(path, threads=cores()).probabilities(pixels_NSS3) for engine, path in paths.items()}
 
 
 @torch.inference_mode()

@@ -58,14 +58,13 @@ def judge(
     """
     card = cards[TEACHER]
     classes, positive = list(card.classes), card.positive_class
-    models = {
-        name: evaluate(table, classes, positive, cards[name].threshold, config, seed) for name, table in tables.items()
-    }
+    thresholds = {name: each.threshold for name, each in cards.items()}
+    models = {name: evaluate(each, classes, positive, thresholds[name], config, seed) for name, each in tables.items()}
 
     def difference(first: str, second: str) -> dict[str, Any]:
         found = compare(tables[first], tables[second], classes, positive, config, seed)
         rows = {metric: pair["difference"] for metric, pair in found["metrics"].items()}
-        return {"metrics": rows, "delong": found["delong"], "agreement": found["agreement"]}
+        return {"metrics": rows, **{name: found[name] for name in ("delong", "agreement")}}
 
     recall = recall_name(minority, card.classes, positive)
     return {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
 import os
 import re
 import time
@@ -30,6 +29,7 @@ from medical_transfer.config.tracking import TrackingConfig
 from medical_transfer.datasets.record_of_tests import DATASET as RECORD_OF_TESTS
 from medical_transfer.datasets.record_of_tests import Reading, RecordOfTests
 from medical_transfer.hooks.record_place import absolute, alone, check_database, no_record, one_line, tracking_config
+from medical_transfer.hooks.run_metrics import measured
 from medical_transfer.hooks.test_readings import readings, tags_of_test
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.runtime.provenance import code_state, in_project, lock_hash

@@ -59,5 +59,5 @@ def derived_source(asked: Derived, other: Source) -> Source:
         reason = "one stage is the least" if asked.kind == "first" else f"{SMALLEST} pixels are the least"
     if reason:
         raise UserError(f"There is no source '{asked.prefix}{other.name}' ({reason}): name another one.")
-    names = {"name": asked.prefix + other.name, "architecture": asked.prefix + other.architecture}
-    return replace(other, **names, parameters=None, source_accuracy=None)
+    name, architecture = asked.prefix + other.name, asked.prefix + other.architecture
+    return replace(other, name=name, architecture=architecture, parameters=None, source_accuracy=None)

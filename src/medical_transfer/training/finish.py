@@ -36,8 +36,7 @@ def save_calibrated(
 ) -> None:
     """Calibrate the trained classifier on the validation rows and write it with its card to `folder`.
 
-    `kind` says how it was trained (None: `training.kind`), `view` how features of the source become those that the last
-    layer should see (None: they are).
+    `kind`: how it was trained (None: `training.kind`); `view`: how source features become what the last layer sees.
     """
     logits_NC, reference = _seen(classifier, learning, recipe, view)
     positive = positive_of(learning.classes, recipe.images.positive_class)

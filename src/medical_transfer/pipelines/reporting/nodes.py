@@ -17,7 +17,7 @@ from medical_transfer.runtime.provenance import code_state, command_line
 from medical_transfer.types import Figure
 
 if TYPE_CHECKING:
-    from medical_transfer.reporting.report import Provenance
+    from medical_transfer.reporting.report import Provenance, ReportContent
 
 
 def draw_split(leakage: dict[str, Any]) -> Figure:
@@ -44,14 +44,9 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
     run: Run,
     *figures: bytes,
 ) -> tuple[str, str, str]:
-    """Put the run's results on one page, and write the model card and the checklists.
-
-    `figures` come in the order of `FIGURES`.
-    """
+    """Put the run's results on one page, beside model card and checklists; `figures` are in the order of `FIGURES`."""
     from medical_transfer.pipelines.reporting.limits import limits_of  # noqa: PLC0415
-    from medical_transfer.reporting.checklists import checklists_text  # noqa: PLC0415
-    from medical_transfer.reporting.model_card import model_card_text  # noqa: PLC0415
-    from medical_transfer.reporting.report import ReportContent, render_report  # noqa: PLC0415
+    from medical_transfer.reporting.report import ReportContent  # noqa: PLC0415
 
     card = finetuned_model.card
     content = ReportContent(
@@ -70,6 +65,14 @@ def write_report(  # noqa: PLR0913, PLR0917 - a node's inputs
         shortcuts=shortcuts,
         test_reads=test_reads,
     )
+    return _pages(content)
+
+
+def _pages(content: ReportContent) -> tuple[str, str, str]:
+    from medical_transfer.reporting.checklists import checklists_text  # noqa: PLC0415
+    from medical_transfer.reporting.model_card import model_card_text  # noqa: PLC0415
+    from medical_transfer.reporting.report import render_report  # noqa: PLC0415
+
     return render_report(content), model_card_text(content), checklists_text(content)
 
 
