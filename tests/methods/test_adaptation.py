@@ -438,7 +438,9 @@ def test_dann_with_self_training_is_the_sum_of_the_two_and_the_augmented_view_ha
     term = method.domain_term(source, target, again, 0.5)
     domains = [method.adversary.layers(each.features) for each in (source, target)]
     pseudo = fixmatch(target.logits, again.logits, threshold=0.5)
-    assert float(term.total.detach()) == pytest.approx(float(domain_confusion(*domains) + 3 * pseudo), rel=1e-6)
+    assert float(term.total.detach()) == pytest.approx(
+        float((domain_confusion(*domains) + 3 * pseudo).detach()), rel=1e-6
+    )
     counted = confident(target.logits.softmax(dim=1), 0.5).float().mean()
     assert float(term.parts["confident"]) == float(counted) == 1, "two classes: one has half at least"
     term.total.backward()

@@ -42,9 +42,9 @@ def _of_strengths(axis: Axes, sweep: pd.DataFrame) -> None:
         return
     for number, (site, colour, marker) in SITES.items():
         axis.plot(sweep[DISTANCE], sweep[number], color=colour, marker=marker, markersize=6, label=f"{site} accuracy")
-    for row in sweep.to_dict("records"):
-        place = (row[DISTANCE], row[TARGET])
-        axis.annotate(f"{row['alpha']:g}", place, xytext=(5, 6), textcoords="offset points", color=INK, fontsize=9)
+    for place, row in enumerate(sweep.to_dict("records")):
+        point, beside = (row[DISTANCE], row[TARGET]), (5, 6 if place % 2 else -13)  # neighbours may lie on one another
+        axis.annotate(f"{row['alpha']:g}", point, xytext=beside, textcoords="offset points", color=INK, fontsize=9)
 
 
 def _of_methods(axis: Axes, methods: pd.DataFrame, names: Mapping[str, str]) -> None:

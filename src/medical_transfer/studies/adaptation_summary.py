@@ -78,8 +78,9 @@ def conclusion(means: pd.DataFrame, sweep: pd.DataFrame) -> str:
 
 
 def _trade(sweep: pd.DataFrame) -> str:
-    best, first = sweep.loc[sweep[TARGET_ACCURACY].idxmax()], sweep.iloc[0]
-    most = sweep.loc[sweep[DISTANCE].idxmin()]
+    rows = sweep.to_dict("records")
+    first, best = rows[0], max(rows, key=lambda row: row[TARGET_ACCURACY])
+    most = min(rows, key=lambda row: row[DISTANCE])
     return (
         f"Of the strengths of the reversal, {best['alpha']:g} is best on the target ({best[TARGET_ACCURACY]:.1%}; "
         f"{first[TARGET_ACCURACY]:.1%} at {first['alpha']:g}), and {most['alpha']:g} is the most invariant (a fresh "
@@ -130,7 +131,7 @@ def _choice_lines(results: pd.DataFrame, of: str) -> str:
     return "\n".join(lines)
 
 
-def _told(row: Mapping[str, Any], of: str) -> str:
+def _told(row: Mapping[Any, Any], of: str) -> str:
     named = [NAMES.get(each, each) if of == "method" else f"{each:g}" for each in (row["picked"], row["best"])]
     return f"seed {row['seed']} {named[0]} ({row['accuracy']:.3f}; the oracle {named[1]}, {row['best_accuracy']:.3f})"
 

@@ -82,9 +82,7 @@ def distance(model: TrainedModel, handed: Mapping[str, Any], seed: int) -> Measu
 
     here = unlabelled_rows(handed["manifest"], handed["image_cache"], "test")
     there = unlabelled_rows(handed["target_manifest"], handed["target_image_cache"], "val")
-    features = [
-        embed_images(model, handed[cache], rows.slots_N)
-        for cache, rows in (("image_cache", here), ("target_image_cache", there))
-    ]
-    found = proxy_a_distance(*features, generator(seed, "invariance"))
+    source_ND = embed_images(model, handed["image_cache"], here.slots_N)
+    target_MD = embed_images(model, handed["target_image_cache"], there.slots_N)
+    found = proxy_a_distance(source_ND, target_MD, generator(seed, "invariance"))
     return Measured(DISTANCE, found, None, None, len(here) + len(there))
