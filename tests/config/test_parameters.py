@@ -129,6 +129,12 @@ REFUSED = [
     (Training, {"finetune": {"schedule": "linear"}}, "finetune.schedule"),
     (Training, {"finetune": {"batch_norm": "off"}}, "finetune.batch_norm"),
     (Training, {"finetune": {"unfreezing": "slowly"}}, "finetune.unfreezing"),
+    (Training, {"distill": {"temperature": 0}}, "distill.temperature"),
+    (Training, {"distill": {"temperature": -1}}, "distill.temperature"),
+    (Training, {"distill": {"soft_weight": 1.01}}, "distill.soft_weight"),
+    (Training, {"distill": {"soft_weight": -0.1}}, "distill.soft_weight"),
+    (Training, {"distill": {"hints_weight": -1}}, "distill.hints_weight"),
+    (Training, {"distill": {"loss": "mse"}}, "distill.loss"),
     (Training, {"dann": {"reversal": -0.1}}, "dann.reversal"),
     (Training, {"cdan": {"reversal": -1}}, "cdan.reversal"),
     (Training, {"mcd": {"reversal": -1}}, "mcd.reversal"),
@@ -297,6 +303,13 @@ def test_only_what_its_method_reads_shapes_a_training():
     assert given.as_read() == Training(kind="dann", epochs=9, **read)
     plain = Training(mmd={"weight": 7}, epochs=9, **read)
     assert plain.as_read() == Training(epochs=9, finetune={"l2_sp": 0.1})
+
+
+def test_a_teacher_shapes_a_training_by_what_it_is_and_not_by_its_place():
+    given = [Training(kind="distill", distill={"teacher": place, "temperature": 2}) for place in ("a", ["b", "c"])]
+    assert given[0].distill.teacher == (Path("a"),)
+    assert given[0].as_read() == given[1].as_read() == Training(kind="distill", distill={"temperature": 2})
+    assert Training(distill={"temperature": 2}).as_read() == Training()
 
 
 def test_a_path_may_begin_at_home(monkeypatch):

@@ -15,6 +15,9 @@ from medical_transfer.data.loaders import Batch, Batches, PairedBatches, Rows
 
 torch.set_num_threads(1)
 
+TENSORS = [field.name for field in fields(Batch) if field.name != "told"]
+"""What a batch holds beside a teacher's answers, which are several by name."""
+
 
 def rows(n: int, views: int = 1) -> Rows:
     """Row i under view v is the number 100 v + i, at a slot that runs backwards."""
@@ -108,6 +111,19 @@ def test_kinds_of_inputs_stay_what_they_are(tmp_path):
     assert batch.inputs.dtype == torch.uint8
     assert (batch.inputs.numpy() == pixels[slots]).all()
     assert batch.labels_N.dtype == torch.int64
+
+
+def test_what_a_teacher_told_comes_with_its_row_and_view_and_moves_along():
+    n, views = 7, 3
+    pictures = tuple(np.full((n, 2), view) + 10 * np.arange(n)[:, None] for view in range(views))
+    rows = Rows(pictures, (np.arange(n),) * views, np.zeros(n, dtype=np.int64), {"logits": pictures})
+    for batch in Batches(rows, batch_size=3, seed=4):
+        assert torch.equal(batch.told["logits"], batch.inputs)
+        moved = batch.with_inputs(lambda inputs: inputs + 1).to("meta")
+        assert moved.told["logits"].device.type == "meta"
+        assert torch.equal(batch.with_inputs(lambda inputs: inputs + 1).told["logits"], batch.inputs)
+    kept = rows.under(slice(1, None))
+    assert [each is other for each, other in zip(kept.told_V["logits"], pictures[1:], strict=True)] == [True, True]
 
 
 def test_a_batch_moves_as_a_whole():
@@ -216,8 +232,8 @@ def test_labels_of_the_second_domain_do_not_come_along():
     poisoned = replace(rows(12), labels_N=np.full(12, 7))
     clean = PairedBatches(rows(9), rows(12), batch_size=3, seed=1, twice=True)
     for one, other in zip(clean, PairedBatches(rows(9), poisoned, batch_size=3, seed=1, twice=True), strict=True):
-        for field in fields(Batch):
-            assert torch.equal(getattr(one, field.name), getattr(other, field.name)), field.name
+        for name in TENSORS:
+            assert torch.equal(getattr(one, name), getattr(other, name)), name
 
 
 def test_pairs_move_and_are_page_locked_as_a_whole(pinned):
@@ -225,7 +241,7 @@ def test_pairs_move_and_are_page_locked_as_a_whole(pinned):
     plain = list(PairedBatches(rows(9), rows(12), batch_size=3, seed=1, twice=True))
     assert [batch.target.tolist() for batch in ahead] == [batch.target.tolist() for batch in plain]
     moved = plain[0].to("meta")
-    assert {getattr(moved, field.name).device.type for field in fields(Batch)} == {"meta"}
+    assert {getattr(moved, name).device.type for name in TENSORS} == {"meta"}
     doubled = plain[0].with_inputs(lambda inputs: 2 * inputs)
     assert torch.equal(doubled.target, 2 * plain[0].target)
     assert torch.equal(doubled.labels_N, plain[0].labels_N)
