@@ -150,10 +150,10 @@ def test_the_tables() -> None:
     ]
     assert differences.iloc[-1].tolist()[1:] == ["75%", "no lead", "50%", ""]
     cost = costs_table(costs()).set_index("Engine")
-    assert cost.loc["teacher, torch channels last", "MACs per view"] == "not counted"
-    assert cost.loc["distilled, ONNX", "Times the teacher"] == "6.0"
-    assert cost.loc["distilled, ONNX", "Latency, batch 1 (quartiles)"] == "8.3 ms (8.3–8.3)"
-    assert cost.loc["distilled, ONNX", "File"] == "1.20 MB"
+    assert cost.loc["teacher, torch", "MACs"] == "not counted"
+    assert cost.loc["distilled, ONNX", "× teacher"] == "6.0"
+    assert cost.loc["distilled, ONNX", "ms, batch 1"] == "8.3 (8.3–8.3)"
+    assert cost.loc["distilled, ONNX", "MB"] == "1.20"
 
 
 def test_the_page_is_one_file_and_escapes_names() -> None:
@@ -162,7 +162,13 @@ def test_the_page_is_one_file_and_escapes_names() -> None:
     page = render_students(Students(evaluation(), costs(), {"cores": 2, "torch": "2"}, CARDS, 3), png_of(figure))
     assert "<b>ill</b>" not in page
     assert "&lt;b&gt;ill" in page
-    for words in ("cores 2, torch 2", "int8.onnx, sha256 ab12", "Seed 3", "data:image/png;base64"):
+    for words in (
+        "cores 2, torch 2",
+        "teacher channels last, student distilled channels last",
+        "int8.onnx, sha256 ab12",
+        "Seed 3",
+        "data:image/png;base64",
+    ):
         assert words in page
     assert "<script" not in page
     warned = evaluation(export=evaluation()["export"] | {"warning": "It loses much."})

@@ -51,6 +51,11 @@ def render_students(students: Students, figure: bytes) -> str:
         "picture": embed_pictures({"students": figure})["students"],
         "seed": students.seed,
         "machine": ", ".join(f"{name} {value}" for name, value in students.machine.items()),
+        "layouts": ", ".join(
+            f"{NAMES[name]} {cost['layout'].replace('_', ' ')}"
+            for name, cost in students.costs.items()
+            if "layout" in cost
+        ),
         "facts": _facts(students),
         "minority": evaluation["minority"]["class"],
     }
@@ -95,17 +100,17 @@ def differences_table(evaluation: Mapping[str, Any]) -> pd.DataFrame:
 def costs_table(costs: Mapping[str, Any]) -> pd.DataFrame:
     """Parameters, multiplications, bytes and latency, each also against the teacher."""
     batches = [row["batch"] for row in costs["teacher"]["latency"]]
-    heads = [f"Latency, batch {batch} (quartiles)" for batch in batches]
-    columns = ["Engine", "Parameters", "MACs per view", "File", *heads, "Images per s", "Times the teacher"]
+    heads = [f"ms, batch {batch}" for batch in batches]
+    columns = ["Engine", "Parameters", "MACs", "MB", *heads, "Images/s", "× teacher"]
     teacher = costs["teacher"]["latency"][FASTEST]["images_per_s"]
     rows = []
     for name, title in NAMES.items():
         if (cost := costs.get(name)) is None:  # the student alone is the same network
             continue
-        engine = f", torch {cost['layout'].replace('_', ' ')}" if "layout" in cost else ""
+        engine = ", torch" if "layout" in cost else ""
         speed = cost["latency"][FASTEST]["images_per_s"]
         macs = "not counted" if cost["macs"] is None else f"{cost['macs'] / 1e6:,.1f} M"
-        size = f"{cost['bytes'] / 1e6:.2f} MB"
+        size = f"{cost['bytes'] / 1e6:.2f}"
         latencies = [_latency(row) for row in cost["latency"]]
         numbers = [count_text(cost["parameters"]), macs, size, *latencies, f"{speed:,.0f}", ratio_text(speed / teacher)]
         rows.append([f"{title}{engine}", *numbers])
@@ -126,7 +131,7 @@ def export_table(export: Mapping[str, Any]) -> pd.DataFrame:
 
 def _latency(row: Mapping[str, Any]) -> str:
     median, low, high = (1000 * row[name] for name in ("median_s", "low_s", "high_s"))
-    return f"{median:.1f} ms ({low:.1f}–{high:.1f})"
+    return f"{median:.1f} ({low:.1f}–{high:.1f})"
 
 
 def _share(closed: float | None) -> str:
