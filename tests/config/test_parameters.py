@@ -162,7 +162,6 @@ REFUSED = [
     (StudyTuning, {"random_trials": 0}, "random_trials"),
     (StudyTuning, {"metric": "brier"}, "metric"),
     (StudyTuning, {"seeds": []}, "seeds"),
-    (MedicalAdaptation, {"methods": [], "simple_means": []}, "methods"),
     (MedicalAdaptation, {"methods": ["finetune"]}, "methods"),
     (MedicalAdaptation, {"choose_by": "auroc"}, "choose_by"),
     (Model, {"freeze": "some"}, "freeze"),
@@ -370,3 +369,8 @@ def test_an_operating_point_is_one(given):
 def test_an_operating_point_is_possible(given):
     with pytest.raises(ValidationError):
         Evaluation.model_validate({"threshold": given})
+
+
+def test_a_comparison_of_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"methods and simple_means are both empty: name at least one"):
+        MedicalAdaptation(methods=[], simple_means=[])

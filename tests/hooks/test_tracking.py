@@ -196,7 +196,7 @@ def test_a_run_that_failed_is_closed_with_its_reason(cause: BaseException | None
 def test_what_an_interrupted_run_left_open_is_closed_by_the_next() -> None:
     hook, record = tracking.Tracking(), Record(9)
     hook.run_id, hook.client = "1", record
-    hook.before_pipeline_run({})
+    hook.before_pipeline_run({}, Pipeline([]), DataCatalog())
     assert record.calls == [("set_terminated", "KILLED")]
 
 
@@ -256,7 +256,7 @@ def test_a_record_that_takes_nothing_stops_the_run_with_a_sentence(monkeypatch, 
 
     monkeypatch.setattr(hook, "_open", full)
     with pytest.raises(UserError, match=r"cannot be written to .*runs\.db or file://.*full .*No space left"):
-        hook.before_pipeline_run({})
+        hook.before_pipeline_run({}, Pipeline([]), DataCatalog())
     assert hook.run_id is None
 
 

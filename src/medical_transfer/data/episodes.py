@@ -172,7 +172,7 @@ class EpisodeBatch(Batch):
         support = self.shape.support
 
         def cut(rows: Tensor) -> tuple[Tensor, Tensor]:
-            by_task = rows.unflatten(0, (len(self.names), self.shape.rows))
+            by_task = rows.reshape(len(self.names), self.shape.rows, *rows.shape[1:])
             return by_task[:, :support], by_task[:, support:]
 
         told = {name: cut(each) for name, each in self.told.items()}

@@ -75,19 +75,17 @@ def compare(
         classes: names of the classes.
         positive: the positive one of two classes; null: the last in sorted order.
         config: resamples, coverage, bins and fixed rates.
-        seed: root seed; the split draws from its own stream, the same as in `evaluate`.
+        seed: root seed, with the streams of `evaluate`.
         split: whose images are compared.
 
     Returns:
-        Differences are second minus first; NaN where a metric is undefined for either. `agreement` is the share of
-        images that both decide alike.
+        Differences, second minus first (NaN: undefined for either); the share of images that both decide alike.
 
     Raises:
-        UserError: the tables are not of the same division of the same images, or predict different ones of them.
+        UserError: the tables are not of the same images in the same splits.
     """
     ordered = positive_last(classes, positive)
-    _check_comparable(first, second, classes, split)
-    one, other = (read_scored(_in_order(table), split, ordered, None) for table in (first, second))
+    one, other = _compared(first, second, ordered, split)
     return Comparison(
         split=split,
         images=int(one.labels_N.size),
@@ -103,11 +101,13 @@ def compare(
     )
 
 
-def _check_comparable(first: pd.DataFrame, second: pd.DataFrame, classes: list[str], split: Split) -> None:
+def _compared(first: pd.DataFrame, second: pd.DataFrame, ordered: list[str], split: Split) -> tuple[Scored, Scored]:
     for table in (first, second):
-        check_columns(table, classes, "image_id")
+        check_columns(table, ordered, "image_id")
     check_same_split(split_hash(first), split_hash(second))
-    _check_same_images(_predicted(first, split, classes), _predicted(second, split, classes), split)
+    _check_same_images(_predicted(first, split, ordered), _predicted(second, split, ordered), split)
+    one, other = (read_scored(_in_order(table), split, ordered, None) for table in (first, second))
+    return one, other
 
 
 def check_same_split(first: str, second: str) -> None:

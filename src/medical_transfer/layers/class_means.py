@@ -17,7 +17,7 @@ SCALE = 10.0
 
 def class_means(support_KH: Tensor, *, ways: int) -> Tensor:
     """Means (C, H) of the classes of a support set that has the same number of each, one class after the other."""
-    return support_KH.unflatten(0, (ways, -1)).mean(dim=1)
+    return support_KH.reshape(ways, -1, *support_KH.shape[1:]).mean(dim=1)
 
 
 def nearest_mean(support_KH: Tensor, query_QH: Tensor, *, ways: int) -> Tensor:

@@ -60,7 +60,7 @@ def judge_episodes(
     def compute(folder: Path) -> None:
         from medical_transfer.pipelines.few_shot.heads import judged  # noqa: PLC0415 - brings torch
 
-        shown = {
+        shown: dict[str, Shown] = {
             split: Shown(labelled_rows(manifest, image_cache, split), image_cache, backbones, folders)
             for split in SPLITS
         }
@@ -140,10 +140,10 @@ def measure(
     card = few_shot_model.card
     seed = derive_seed(run.seed, "bootstrap")
     measured = evaluate(few_shot_predictions, list(card.classes), card.positive_class, card.threshold, evaluation, seed)
-    over: dict[str, Any] = {}
+    over: dict[str, dict[str, Any]] = {}
     for (split, method), mine in few_shot_episodes.groupby(["split", "method"], sort=False):
         row = mean_interval(mine["accuracy"].to_numpy(dtype=float)).row(len(mine), len(mine))
-        over.setdefault(split, {})[method] = {**row, "seconds_per_task": float(mine["seconds"].mean())}
+        over.setdefault(str(split), {})[str(method)] = {**row, "seconds_per_task": float(mine["seconds"].mean())}
     told: dict[str, Any] = without_nan(
         {**measured, "episodes": over, "classifier": card.kind.removeprefix("few_shot/")}
     )
