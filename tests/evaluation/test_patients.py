@@ -95,7 +95,7 @@ def main_job() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Twelve patients of two images in each of val and test; two test patients look alike; one image is nobody's."""
     rng = np.random.default_rng(0)
     label = np.tile(np.repeat(["no", "yes"], 2), 12)
-    yes = np.where(label == "yes", 0.7, 0.3) + rng.uniform(-0.35, 0.35, 48)
+    yes = np.where(label == "yes", 0.7, 0.3) + rng.uniform(-0.28, 0.28, 48)
     patient = [f"p{number // 2:02d}" for number in range(48)]
     group = pd.Series(patient).replace({"p23": "p22"})
     table = pd.DataFrame(
