@@ -69,6 +69,8 @@ def compare(
 ) -> Comparison:
     """Set two predictions tables side by side; decisions are those that the tables publish.
 
+    Differences are second minus first, NaN where a metric is undefined for either.
+
     Args:
         first: image_id, label, group_id, split, p_<class> of each class, and optionally decision.
         second: the same of the other model, rows in any order.
@@ -77,9 +79,6 @@ def compare(
         config: resamples, coverage, bins and fixed rates.
         seed: root seed, with the streams of `evaluate`.
         split: whose images are compared.
-
-    Returns:
-        Differences, second minus first (NaN: undefined for either); the share of images that both decide alike.
 
     Raises:
         UserError: the tables are not of the same images in the same splits.
