@@ -91,6 +91,19 @@ def test_the_worst_level_and_how_far_it_lies() -> None:
     assert found["gap"]["low"] < found["gap"]["estimate"] < found["gap"]["high"] < 0
 
 
+def test_bands_stand_in_order_and_words_after_them() -> None:
+    ages = np.tile([70, 10, 30, 100, 50, np.nan], 40)
+    found = evidence(predicted(), Evaluation(resamples=200, age_bands=[18, 40, 65, 100]), age=ages)["subgroups"]
+    assert [level["level"] for level in found["levels"]] == [
+        "below 18",
+        "18 to below 40",
+        "40 to below 65",
+        "65 to below 100",
+        "100 and above",
+        NOT_GIVEN,
+    ]
+
+
 def test_of_equal_levels_the_worst_is_one_by_chance() -> None:
     site = np.repeat(np.arange(6), 40).astype(str)
     assert not any(each["shown"] for each in evidence(predicted(skill=1), site=site)["subgroups"]["worst"])

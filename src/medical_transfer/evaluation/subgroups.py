@@ -9,6 +9,7 @@ Shapes: N images.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import TypedDict
@@ -79,12 +80,18 @@ def subgroups(
     masks = {
         (column, str(level)): (of_rows.iloc[scored.places_N] == level).to_numpy(dtype=bool)
         for column, of_rows in divisions.items()
-        for level in sorted(of_rows.iloc[scored.places_N].unique())
+        for level in sorted(of_rows.iloc[scored.places_N].unique(), key=_place)
     }
     levels = [_level(scored.take(mask_N), *name, config, seed) for name, mask_N in masks.items()]
     wanted = ("auroc", TWO[1] if scored.binary else MORE[1])
     worst = [_worst(scored, masks, levels, metric, config, seed) for metric in wanted]
     return Subgroups(levels=levels, worst=[each for each in worst if each is not None], left_out=left_out)
+
+
+def _place(level: str) -> tuple[float, str]:
+    """Bands by their borders, the lowest first; words after them."""
+    start = re.match(r"(below )?(-?[\d.]+)", level)
+    return (float(start[2]) - (0.5 if start[1] else 0), level) if start else (np.inf, level)
 
 
 def _level(mine: Scored, column: str, level: str, config: Evaluation, seed: int) -> Level:
