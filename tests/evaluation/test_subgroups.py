@@ -196,7 +196,10 @@ def test_the_decision_curve_is_useful_where_a_good_model_beats_both() -> None:
     useless = evidence(predicted(skill=0))["decision_curve"]
     assert useless is not None
     assert len(useless["useful"]) <= 3, "by chance, each threshold by itself"
-    rare = found["predictive_values"][0]
+
+
+def test_a_positive_decision_says_little_where_the_disease_is_rare() -> None:
+    rare = evidence(predicted(skill=2))["predictive_values"][0]
     assert rare["prevalence"] == 0.01
     assert rare["ppv"]["estimate"] < 0.5
     assert rare["npv"]["estimate"] > 0.99
