@@ -154,6 +154,9 @@ def test_predictions_are_averaged_over_the_mirror_images_that_a_policy_draws(pol
     monkeypatch.setattr(augment, "_jitter", lambda images, **_: images)
     if policy == "chapter":
         pytest.skip("its flip is part of the affine map: tested beside torchvision's")
+    if policy == "textured":
+        assert SYMMETRIES[policy] == ()  # a mirrored digit is another one; its grounds are tested by themselves
+        return
     drawn = POLICIES[policy](smooth(1).expand(64, -1, -1, -1), generator())
     called_alike = [smooth(1)[0], *(smooth(1).flip(FLIPPED_AXES[each])[0] for each in SYMMETRIES[policy])]
     for picture in drawn:

@@ -74,7 +74,7 @@ def same(one: dict, other: dict) -> bool:
 
 
 def test_the_menu_and_the_configuration_name_the_same_methods():
-    assert set(METHODS) == {"finetune", *ADAPTING}
+    assert set(METHODS) == {"finetune", "distill", *ADAPTING}
     assert len(SCORES) == len(TARGET_SCORES)
 
 
