@@ -96,9 +96,9 @@ def test_scores_of_target_predictions(seed: int) -> None:
     logits = (3 * rows(40, 5, seed)).detach()
     stated = logits.softmax(dim=1)
     given = {"preds": stated, "logits": logits}
-    density = validators.SNDValidator().compute_score(given)
+    density = validators.SNDValidator()(target_train=given)
     assert soft_neighbourhood_density(stated.numpy()) == pytest.approx(density, rel=1e-6)
-    mutual = validators.IMValidator().compute_score(given)
+    mutual = validators.IMValidator()(target_train=given)
     assert information_maximisation(stated.numpy()) == pytest.approx(mutual, rel=1e-6)
     nuclear = -layers.BNMLoss()(logits).item() * 40 / np.sqrt(40 * 5)  # theirs is divided by N alone
     assert batch_nuclear_norm(stated.numpy()) == pytest.approx(nuclear, rel=1e-6)

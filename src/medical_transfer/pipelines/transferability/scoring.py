@@ -34,6 +34,10 @@ FEATURE_MODULES = tuple(
     for name in (
         "architectures",
         "classifier",
+        "derived",
+        "derived_plan",
+        "digit_nets",
+        "digit_sources",
         "features",
         "graph_facts",
         "graph_trunk",
@@ -44,6 +48,7 @@ FEATURE_MODULES = tuple(
         "stage_plan",
         "stages",
         "state_fit",
+        "students",
         "trunk",
     )
 )
