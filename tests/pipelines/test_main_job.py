@@ -216,6 +216,7 @@ def test_timing_has_every_stage(finished: Path) -> None:
         "model_building",
         "training",
         "evaluation",
+        "evidence",
         "reporting",
     }
     assert all(row["seconds"] >= 0 < row["peak_mb"] for row in timing.values())
