@@ -25,7 +25,7 @@ from medical_transfer.models.backbones import build_trunk, find_source
 from medical_transfer.models.features import see_images, write_features
 from medical_transfer.models.own_head import SeeingNetwork, divide
 from medical_transfer.models.seen import read_seen
-from medical_transfer.pipelines.transferability.scoring import FEATURE_MODULES
+from medical_transfer.pipelines.transferability.feature_modules import FEATURE_MODULES
 
 CLASSES = 7
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)

@@ -82,6 +82,7 @@ def test_sections_and_their_anchors(content: ReportContent) -> None:
         "errors",
         "time",
         "limits",
+        "checklists",
         "reproduce",
     ]
 

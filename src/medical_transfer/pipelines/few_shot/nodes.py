@@ -19,7 +19,7 @@ from medical_transfer.evaluation.evaluate import evaluate
 from medical_transfer.models.backbones import find_source
 from medical_transfer.models.card import TrainedModel
 from medical_transfer.pipelines.evaluation.nodes import PREDICTION_MODULES
-from medical_transfer.pipelines.transferability.scoring import FEATURE_MODULES, Shown
+from medical_transfer.pipelines.transferability.feature_modules import FEATURE_MODULES
 from medical_transfer.runtime.files import without_nan
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
@@ -59,6 +59,7 @@ def judge_episodes(
 
     def compute(folder: Path) -> None:
         from medical_transfer.pipelines.few_shot.heads import judged  # noqa: PLC0415 - brings torch
+        from medical_transfer.pipelines.transferability.scoring import Shown  # noqa: PLC0415 - brings scikit-learn
 
         shown: dict[str, Shown] = {
             split: Shown(labelled_rows(manifest, image_cache, split), image_cache, backbones, folders)
@@ -93,6 +94,7 @@ def make_classifier(  # noqa: PLR0913, PLR0917 - a node's inputs
 
     def compute(folder: Path) -> None:
         from medical_transfer.pipelines.few_shot.heads import Made, save_classifier  # noqa: PLC0415 - brings torch
+        from medical_transfer.pipelines.transferability.scoring import Shown  # noqa: PLC0415 - brings scikit-learn
 
         shown = Shown(labelled_rows(manifest, image_cache, "train"), image_cache, backbones, folders)
         made = Made(kind, class_names(manifest), images, medical_few_shot, split_hash(manifest))

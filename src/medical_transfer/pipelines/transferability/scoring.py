@@ -20,6 +20,7 @@ from medical_transfer.models.backbones import find_source
 from medical_transfer.models.seen import read_seen
 from medical_transfer.models.source import Fused, Source
 from medical_transfer.models.weights import Untrained
+from medical_transfer.pipelines.transferability.feature_modules import FEATURE_MODULES
 from medical_transfer.runtime.stage import content_key, once, seconds_spent
 from medical_transfer.transferability.choose import Candidate, choose
 from medical_transfer.transferability.evidence import Evidence
@@ -28,31 +29,6 @@ from medical_transfer.transferability.support import Basis
 
 CONTROL = "random"
 """The untrained network: the floor, and the reference of paired scores."""
-
-FEATURE_MODULES = tuple(
-    f"medical_transfer.models.{name}"
-    for name in (
-        "architectures",
-        "classifier",
-        "derived",
-        "derived_plan",
-        "digit_nets",
-        "digit_sources",
-        "features",
-        "graph_facts",
-        "graph_trunk",
-        "onnx_source",
-        "own_head",
-        "runner",
-        "seen",
-        "stage_plan",
-        "stages",
-        "state_fit",
-        "students",
-        "trunk",
-    )
-)
-"""What shapes features and the probabilities of a source's own head; new heads, freezing and cards do not."""
 
 
 @dataclass(frozen=True)
