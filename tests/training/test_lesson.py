@@ -33,7 +33,7 @@ def learning() -> LearningSet:
 
 def recipe(folder, policy="flips", **fields) -> SimpleNamespace:
     return SimpleNamespace(
-        source=SimpleNamespace(identity={"name": "toy"}),
+        source=SimpleNamespace(identity={"name": "toy"}, weights=None),
         augmentation=Augmentation(views=3, policy=policy),
         training=toy.config(**fields),
         folders=SimpleNamespace(features=folder),

@@ -155,7 +155,7 @@ def test_cached_views_of_both_sites_are_what_the_network_makes_of_their_images(t
     learning = LearningSet(("a", "b"), rows(12, labels_N), rows(8, labels_N[:8]), first, beside)
     method = watcher()
     recipe = SimpleNamespace(
-        source=SimpleNamespace(identity={"name": "toy"}),
+        source=SimpleNamespace(identity={"name": "toy"}, weights=None),
         augmentation=Augmentation(views=2, policy="flips"),
         training=toy.config(),
         folders=SimpleNamespace(features=tmp_path),

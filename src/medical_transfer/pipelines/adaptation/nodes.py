@@ -50,7 +50,6 @@ from medical_transfer.runtime.files import without_nan
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
-from medical_transfer.training.learning_set import unlabelled_set
 from medical_transfer.types import Figure
 
 
@@ -72,11 +71,12 @@ def train_candidates(  # noqa: PLR0913, PLR0917 - a node's inputs
     medical_adaptation: MedicalAdaptation,
 ) -> dict[str, Any]:
     """Train without adaptation, with each method, and, where its labels allow, on the second site itself."""
+    from medical_transfer.training.learning_set import unlabelled_set  # noqa: PLC0415 - not for a main job
+
     root, source = folders.models / TASK, find_source(model_plan["source"], backbones)
     recipe = Recipe(source, images, model, training, augmentation, evaluation, backbones, folders, run.seed)
     here, there = (manifest, image_cache), (target_manifest, target_image_cache)
-    # refuses too small a site before anything is trained
-    unlabelled_set(*there, batch_size=training.batch_size if medical_adaptation.methods else 2)
+    unlabelled_set(*there, batch_size=training.batch_size if medical_adaptation.methods else 2)  # refuses a small site
 
     def key_of(kind: str, site: tuple[pd.DataFrame, ImageCache], licensed: Images) -> str:
         one = replace(recipe, images=licensed, training=training.model_copy(update={"kind": kind}))

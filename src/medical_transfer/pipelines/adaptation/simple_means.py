@@ -20,7 +20,6 @@ from medical_transfer.pipelines.training.nodes import MODULES, train_once
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.splits.leakage import split_hash
-from medical_transfer.training.learning_set import learning_set, unlabelled_set
 from medical_transfer.types import DoesNotApplyError
 
 Site = tuple[pd.DataFrame, ImageCache]
@@ -91,6 +90,7 @@ def batch_norm(asked: Asked) -> Made:
 
     def compute(folder: Path) -> None:
         from medical_transfer.training.batch_norm_reestimation import reestimate_batch_norm  # noqa: PLC0415 - torch
+        from medical_transfer.training.learning_set import unlabelled_set  # noqa: PLC0415
 
         reestimate_batch_norm(asked.source_only, unlabelled_set(*asked.there, batch_size=2), folder)
 
@@ -118,6 +118,7 @@ def feature_alignment(asked: Asked) -> Made:
 
     def compute(folder: Path) -> None:
         from medical_transfer.training.feature_alignment import align_features  # noqa: PLC0415 - brings torch
+        from medical_transfer.training.learning_set import learning_set, unlabelled_set  # noqa: PLC0415
 
         learning = learning_set(manifest, cache, per_class=recipe.training.per_class, seed=recipe.seed)
         both = replace(learning, target=unlabelled_set(*asked.there, batch_size=2))
