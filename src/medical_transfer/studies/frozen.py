@@ -20,9 +20,9 @@ from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.data.dataset import LabelledRows, labelled_rows, scored_rows, without_labels
 from medical_transfer.models.source import Source
 from medical_transfer.models.weights import Untrained
+from medical_transfer.pipelines.transferability.feature_modules import FEATURE_MODULES
 from medical_transfer.pipelines.transferability.scoring import (
     CONTROL,
-    FEATURE_MODULES,
     Shown,
     SourceFeatures,
     source_features,

@@ -13,7 +13,8 @@ from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.models.source import Source
 from medical_transfer.models.stage_features import stage_file, write_stage_features
 from medical_transfer.models.weights import Untrained
-from medical_transfer.pipelines.transferability.scoring import FEATURE_MODULES, Shown, kept_features
+from medical_transfer.pipelines.transferability.feature_modules import FEATURE_MODULES
+from medical_transfer.pipelines.transferability.scoring import Shown, kept_features
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import seconds_spent
 from medical_transfer.transferability.choose import Candidate
