@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ PAIR = 'images: {kind: folder, root: "${project:chest}"}\ntarget_images: {kind: 
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> SessionFacts:
+def session(tmp_path: Path) -> Iterator[SessionFacts]:
+    """A session in a project of its own; sessions of later tests register the true resolver again."""
     OmegaConf.register_new_resolver("project", lambda path: f"/project/{path}", replace=True)
     for name, text in (("chest_224", CHEST), ("digits", DIGITS), ("chest_to_other", PAIR)):
         (tmp_path / "conf/shared" / name).mkdir(parents=True)
         (tmp_path / "conf/shared" / name / "parameters.yml").write_text(text, encoding="utf-8")
-    return SessionFacts(None, str(tmp_path / "conf"), {}, {"images": {"classes": {}}}, tmp_path / "run", "")
+    yield SessionFacts(None, str(tmp_path / "conf"), {}, {"images": {"classes": {}}}, tmp_path / "run", "")
+    OmegaConf.clear_resolver("project")
 
 
 @pytest.fixture
