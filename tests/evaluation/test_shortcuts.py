@@ -13,7 +13,7 @@ from medical_transfer.config.evaluation import Evaluation
 from medical_transfer.config.images import Images
 from medical_transfer.data.file_sizes import file_bytes
 from medical_transfer.evaluation.giveaways import borders, giveaways
-from medical_transfer.evaluation.shortcuts import shortcuts
+from medical_transfer.evaluation.shortcuts import shortcuts, shortcuts_of
 
 CONFIG = Evaluation(resamples=200)
 N = 200
@@ -92,6 +92,28 @@ def test_nothing_to_try_and_too_few_groups_are_said() -> None:
     assert shortcuts({}, LABELS, GROUPS, CONFIG, 0)["reason"] == "nothing about the files differs"
     one_group = shortcuts({"size": np.random.default_rng(0).normal(size=(N, 1))}, LABELS, LABELS, CONFIG, 0)
     assert (one_group["found"], one_group["reason"]) == ([], "a class lies in fewer than two groups")
+
+
+class Cache:
+    """As much of an image cache as the check looks at."""
+
+    pixels_NSS3 = pixels(np.random.default_rng(7))
+
+    def slots(self, image_ids: pd.Series) -> np.ndarray:
+        return image_ids.to_numpy(dtype=np.int64)
+
+
+def test_test_images_are_not_looked_at() -> None:
+    rng = np.random.default_rng(8)
+    split = np.where(np.arange(N) < 120, np.where(np.arange(N) < 80, "train", "val"), "test")
+    frame = rows(
+        rng, image_id=np.arange(N), group_id=GROUPS, label=np.where(LABELS, "ill", "well"), status="ok", split=split
+    )
+    frame.loc[split == "test", "width"] = 900 + 900 * LABELS[split == "test"]  # a shortcut, and only there
+    images = Images(kind="npz", root=Path("a.npz"))
+    told = shortcuts_of(frame, Cache(), images, Path(), CONFIG, 0)["found"]
+    assert {each["auroc"]["n"] for each in told} == {120}
+    assert not any(each["alarm"] for each in told)
 
 
 def test_three_classes_have_the_mean_of_each_against_the_rest() -> None:

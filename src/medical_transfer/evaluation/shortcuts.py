@@ -28,10 +28,12 @@ from medical_transfer.evaluation.giveaways import giveaways
 from medical_transfer.metrics.classification import Codes, Floats, auroc
 from medical_transfer.metrics.intervals import Statistic, bootstrap_counts, intervals, strata
 from medical_transfer.runtime.seeds import derive_seed, generator
-from medical_transfer.types import SPLITS, MetricRow
+from medical_transfer.types import MetricRow, Split
 
 FOLDS = 5
 CHANCE = 0.5
+LOOKED_AT: tuple[Split, ...] = ("train", "val")
+"""What a network could learn from or be chosen by; the test images are left alone until the end."""
 TOGETHER = "together"
 """All families but the metadata, which are not in the image's file."""
 METADATA = "metadata"
@@ -90,8 +92,8 @@ def shortcuts(
 def shortcuts_of(
     manifest: pd.DataFrame, cache: ImageCache, images: Images, packages_folder: Path, config: Evaluation, seed: int
 ) -> Shortcuts:
-    """The check on the usable, labelled rows of a manifest that are in a split, at most `shortcut_images` of them."""
-    usable = manifest[(manifest["status"] == "ok") & manifest["split"].isin(SPLITS) & manifest["label"].notna()]
+    """The check on the usable, labelled rows of training and validation, at most `shortcut_images` of them."""
+    usable = manifest[(manifest["status"] == "ok") & manifest["split"].isin(LOOKED_AT) & manifest["label"].notna()]
     labels_N = pd.factorize(usable["label"], sort=True)[0].astype(np.int64)
     drawn_n = evenly_over_classes(labels_N, config.shortcut_images, generator(seed, "shortcut images"))
     rows, groups_n = usable.iloc[drawn_n], pd.factorize(usable["group_id"])[0][drawn_n].astype(np.int64)
