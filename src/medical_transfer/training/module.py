@@ -27,8 +27,8 @@ from medical_transfer.training.data import Feed, in_format
 from medical_transfer.types import UserError
 
 MEND_NAN = (
-    "The best weights up to here are kept. Lower training.finetune.learning_rate (or head_learning_rate), or set "
-    "training.number_format=fp32."
+    "The best weights up to here are kept. Lower training.finetune.learning_rate (or head_learning_rate; a method of "
+    "meta-learning has a learning_rate of its own), or set training.number_format=fp32."
 )
 
 
