@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import scipy
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from torch import nn
 
 from graphs import SIDE, Tiny, export
 from medical_transfer.metrics.calibration import apply_temperature
+from medical_transfer.models import quantised_graph
+from medical_transfer.models.bias_correction import last_layer, logit_shift
 from medical_transfer.models.card import ModelCard
 from medical_transfer.models.checkpoint import save_checkpoint
 from medical_transfer.models.classifier import build_classifier
@@ -204,12 +207,47 @@ def weights_of(path: str) -> list[NDArray[np.int8]]:
     return [each for each in found if each.dtype == np.int8 and each.ndim == 4]
 
 
-def test_weights_keep_to_seven_bits_and_each_channel_has_its_scale(int8: ShippedGraph) -> None:
+def test_the_ends_stay_in_floats_and_each_channel_between_has_its_scale(int8: ShippedGraph) -> None:
     weights = weights_of(int8.origin)
-    assert len(weights) == 21  # of a ResNet-20: 19 convolutions and two on its short cuts
-    assert all(np.abs(each.astype(int)).max() <= 64 for each in weights)  # AVX2 adds two products in 16 bits
+    assert len(weights) == 21 - 3  # of a ResNet-20: 19 convolutions and two on its short cuts
     per_channel = [np.abs(each.astype(int)).reshape(len(each), -1).max(axis=1) for each in weights]
-    assert all((largest >= 63).all() for largest in per_channel)  # each channel uses its range
+    assert all((largest >= 126).all() for largest in per_channel)  # each channel uses its range
+    graph = onnx.load(int8.origin)
+    floats = {each.name for each in graph.graph.initializer if each.data_type == onnx.TensorProto.FLOAT}
+    layer = last_layer(graph)
+    assert set(layer.input[1:]) <= floats
+
+
+def test_what_rounding_shifts_on_average_is_taken_off(exported: ShippedGraph, int8: ShippedGraph) -> None:
+    calibration = pixels(48, seed=5)[0]
+    shift_C = logit_shift(
+        exported.probabilities(calibration), int8.probabilities(calibration), exported.card.temperature
+    )
+    raw = Path(int8.origin).with_name("raw.onnx")
+    quantised_graph._quantise(Path(exported.origin), raw, calibration)
+    put_card(raw, exported.card)
+    before_C = logit_shift(
+        exported.probabilities(calibration),
+        open_shipped(raw, threads=1).probabilities(calibration),
+        exported.card.temperature,
+    )
+    assert np.abs(shift_C).max() < 0.1 * np.abs(before_C).max()
+
+
+def test_a_shift_of_the_logits_is_found_again_whatever_the_temperature() -> None:
+    rng = np.random.default_rng(0)
+    logits_NC, shift_C = rng.normal(size=(50, 3)), np.array([0.7, -0.9, 0.2])
+    exact, rounded = (scipy.special.softmax((logits_NC + each) / 1.7, axis=1) for each in (shift_C, 5.0))
+    np.testing.assert_allclose(logit_shift(exact, rounded, 1.7), shift_C, atol=1e-9)
+    certain = np.array([[1.0, 0.0]])
+    assert np.isfinite(logit_shift(certain, certain[:, ::-1], 1.0)).all()
+
+
+def test_a_graph_without_a_last_layer_is_refused() -> None:
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [value], [])
+    with pytest.raises(UserError, match="no linear layer with a bias"):
+        last_layer(onnx.helper.make_model(graph))
 
 
 def test_the_softmax_stays_in_floats(int8: ShippedGraph) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mini_set import CLASSES, marks, parameters, predictions, python, run
+from mini_set import CLASSES, PREDICTED, marks, parameters, predictions, python, run
 from PIL import Image
 
 MODULES_OF_A_RUN = """
@@ -45,13 +45,13 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_a_fresh_place_gives_the_same_bits(finished: Path, mini_set: Path, tmp_path: Path) -> None:
-    again = run(tmp_path, parameters(mini_set))
+    again = run(tmp_path, parameters(mini_set), wanted=PREDICTED)
     pd.testing.assert_frame_equal(predictions(again), predictions(finished), check_exact=True)
     assert tensors(again) == tensors(finished)
 
 
 def test_another_seed_is_another_split_and_model(finished: Path, mini_set: Path, tmp_path: Path) -> None:
-    other = run(tmp_path, parameters(mini_set, run={"seed": 1}))
+    other = run(tmp_path, parameters(mini_set, run={"seed": 1}), wanted=PREDICTED)
     assert (predictions(other)["split"] != predictions(finished)["split"]).any()
     assert tensors(other) != tensors(finished)
 
@@ -68,7 +68,7 @@ def test_nothing_changed_nothing_done(copied: Path, mini_set: Path) -> None:
 
 def test_another_learning_rate_retrains_but_scores_nothing_again(copied: Path, mini_set: Path) -> None:
     before = marks(copied)
-    run(copied, parameters(mini_set, training={"finetune": {"learning_rate": 1e-3}}))
+    run(copied, parameters(mini_set, training={"finetune": {"learning_rate": 1e-3}}), wanted=PREDICTED)
     after = marks(copied)
     assert {place: when for place, when in after.items() if place in before} == before
     assert sorted({place.rsplit("/", 2)[0] for place in after.keys() - before.keys()}) == [
@@ -80,7 +80,7 @@ def test_another_learning_rate_retrains_but_scores_nothing_again(copied: Path, m
 
 def test_another_number_of_resamples_trains_nothing(copied: Path, mini_set: Path) -> None:
     before = marks(copied)
-    run(copied, parameters(mini_set, evaluation={"resamples": 300}))
+    run(copied, parameters(mini_set, evaluation={"resamples": 300}), wanted=("finetuned_evaluation",))
     assert marks(copied) == before
     evaluation = json.loads((copied / "08_reporting/finetuned_evaluation.json").read_text(encoding="utf-8"))
     assert evaluation["about"]["intervals"]["resamples"] == 300
@@ -126,7 +126,7 @@ def test_no_test_row_is_read_before_evaluation(mini_set: Path, tmp_path: Path) -
             }
         )
         table.to_csv(tmp_path / "rows.csv", index=False)
-        return run(tmp_path / name, given)
+        return run(tmp_path / name, given, wanted=PREDICTED)
 
     clean = once("clean", poisoned=False)
     for path, _ in rows:

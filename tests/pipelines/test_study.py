@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from filelock import FileLock
-from mini_set import parameters, predictions, python, run
+from mini_set import PREDICTED, parameters, predictions, python, run
 
 from medical_transfer.runtime.files import read_json
 from medical_transfer.types import UserError
@@ -18,6 +18,7 @@ from medical_transfer.types import UserError
 STUDY = "study_finetuning"
 OUTPUTS = "08_reporting/studies/finetuning"
 FIT = "medical_transfer.training.produce:fit"
+MEASURED = (*PREDICTED, "finetuned_evaluation", "finetuned_history")
 ONE_SEED: dict[str, Any] = {"strategies": ["all_frozen"], "sizes": [4, 8], "seeds": [0]}
 
 Counted = Callable[[Callable[..., None]], list[Path]]
@@ -33,7 +34,7 @@ def summary(root: Path) -> str:
 
 @pytest.fixture(scope="module")
 def whole(mini_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Root of one study of eight trials that nobody disturbed."""
+    """Root of one study of four trials that nobody disturbed."""
     return run(tmp_path_factory.mktemp("study"), parameters(mini_set), STUDY)
 
 
@@ -62,11 +63,11 @@ def test_one_row_per_trial_and_metric(whole: Path) -> None:
     found = table(whole)
     assert list(found) == ["trial_id", "method", "setting", "seed", "metric", "value", "low", "high", "n", "seconds"]
     cells = found.groupby("trial_id")[["method", "setting", "seed"]].first()
-    expected = {(m, s, i) for m in ("all_frozen", "full") for s in ("4", "8") for i in (0, 1)}
+    expected = {(m, s, i) for m in ("all_frozen", "full") for s in ("8",) for i in (0, 1)}
     assert set(cells.itertuples(index=False, name=None)) == expected
-    assert len(cells) == 8
+    assert len(cells) == 4
     auroc = found[found["metric"] == "auroc"]
-    assert len(auroc) == 8
+    assert len(auroc) == 4
     assert ((auroc["low"] <= auroc["value"]) & (auroc["value"] <= auroc["high"])).all()
     assert (found["seconds"] > 0).all()
     tested = (
@@ -84,7 +85,7 @@ def test_a_trial_is_the_main_job_under_its_parameters(whole: Path, mini_set: Pat
     steps = {"per_class": 8, "batch_size": 16, "steps_per_epoch": 3}
     training = {**steps, "epochs": 2, "patience": 2, "finetune": finetune}
     given = parameters(mini_set, training=training, model={"freeze": "none"}, run={"seed": 1})
-    main = run(tmp_path, given, "medical_transfer")
+    main = run(tmp_path, given, "medical_transfer", wanted=MEASURED)
     found = table(whole)
     mine = found[(found["method"] == "full") & (found["setting"] == "8") & (found["seed"] == 1)]
     root = whole / "studies/finetuning" / mine["trial_id"].iloc[0]
@@ -105,9 +106,9 @@ def test_finished_trials_are_not_repeated(whole: Path, mini_set: Path, trainings
     run(whole, parameters(mini_set), STUDY)
     assert counted == []
     pd.testing.assert_frame_equal(table(whole), before, check_exact=True)
-    more = {"strategies": ["all_frozen"], "sizes": [4, 6], "seeds": [0]}
+    more = {"strategies": ["all_frozen"], "sizes": [6, 8], "seeds": [0]}
     run(whole, parameters(mini_set, study_finetuning=more), STUDY)
-    assert len(counted) == 1, "the size of 4 is there, that of 6 is new"
+    assert len(counted) == 1, "the size of 8 is there, that of 6 is new"
 
 
 def test_a_killed_study_goes_on(whole: Path, mini_set: Path, tmp_path: Path, trainings: Counted) -> None:
@@ -122,13 +123,13 @@ def test_a_killed_study_goes_on(whole: Path, mini_set: Path, tmp_path: Path, tra
     }
     command = ["run", f"--pipeline={STUDY}", "--env=test"]
     command.append("--params=" + ",".join(f"{name}={value}" for name, value in given.items()))
-    done = python("tests/pipelines/killed_kedro.py", FIT, "3", "before", *command)
+    done = python("tests/pipelines/killed_kedro.py", FIT, "2", "before", *command)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert len(list((tmp_path / "studies/finetuning").glob("*/trial.json"))) == 2
+    assert len(list((tmp_path / "studies/finetuning").glob("*/trial.json"))) == 1
     assert not (tmp_path / OUTPUTS).exists()
     counted = trainings()
     run(tmp_path, parameters(mini_set, study_finetuning={"seeds": [0], "seeds_whole": [0]}), STUDY)
-    assert len(counted) == 2
+    assert len(counted) == 1
     assert not list(tmp_path.rglob("*.partial"))
     undisturbed = whole_table(whole, mini_set)
     expected = undisturbed[undisturbed["seed"] == 0].drop(columns=["trial_id", "seconds"])
@@ -137,7 +138,7 @@ def test_a_killed_study_goes_on(whole: Path, mini_set: Path, tmp_path: Path, tra
 
 
 def whole_table(whole: Path, mini_set: Path) -> pd.DataFrame:
-    """The table of all eight trials: a test before this one asked for another one in the same place."""
+    """The table of all four trials: a test before this one asked for another one in the same place."""
     return table(run(whole, parameters(mini_set), STUDY))
 
 

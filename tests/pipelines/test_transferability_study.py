@@ -137,16 +137,16 @@ def test_trials_of_the_main_jobs_parameters_are_not_touched(mini_set: Path, tmp_
 
 @pytest.mark.shared
 def test_real_sets_and_sources(tmp_path: Path) -> None:
-    if not ((SHARED / "data/busi_256.tar").exists() and (SHARED / "weights/index.json").exists()):
-        pytest.skip("needs busi_256.tar in ../shared/data and the weights of ../shared/weights")
+    if not ((SHARED / "data/mednist_6x1000_64.npz").exists() and (SHARED / "weights/index.json").exists()):
+        pytest.skip("needs mednist_6x1000_64.npz in ../shared/data and the weights of ../shared/weights")
     study = {
         "targets_root": str(SHARED / "data"),
         "weights_root": str(SHARED / "weights"),
-        "only": ["busi_256", "mednist_6x1000_64"],
+        "only": ["mednist_6x1000_64"],
         "sources": ["shufflenetv2_x0_5_imagenet", "shufflenetv2_x0_5_coco"],
         "outcomes": ["probe"],
         "seeds": [0],
-        "max_images": 90,
+        "max_images": 60,
         "image_size": 64,
     }
     root = run(tmp_path, {STUDY: study}, STUDY)
