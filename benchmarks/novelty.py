@@ -46,6 +46,8 @@ def novelty_of(predictors: dict[str, Predictor], place: Path, arguments: argpars
     if place == arguments.own and arguments.manifest is not None:
         manifest = pd.read_parquet(arguments.manifest)
         new = _only(new, new.rows["path"].isin(manifest.loc[manifest["split"] == "test", "path"]).to_numpy())
+    if not len(new.rows):
+        raise SystemExit(f"None of the test images of {arguments.manifest} lies in {place} under its path there.")
     chosen = generator(0, "novelty").permutation(len(new.rows))[: arguments.images]
     new = _only(new, np.isin(np.arange(len(new.rows)), chosen))
     parts = parts_of(new, first.see, classes=len(first.card.classes), part_images=10_000, features=True)

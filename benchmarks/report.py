@@ -122,7 +122,7 @@ def publish(
     content = {
         "benchmark": name,
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        "settings": {key: value for key, value in vars(arguments).items() if not isinstance(value, Path | None)},
+        "settings": {key: value for key, value in vars(arguments).items() if not _is_place(value)},
         "machine": machine(),
         "columns": [*table.reset_index().columns],
         "rows": json.loads(table.reset_index().to_json(orient="records", double_precision=6)),
@@ -130,6 +130,11 @@ def publish(
         "notes": list(notes),
     }
     write_json(arguments.out if arguments.out.suffix == ".json" else arguments.out / f"{name}.json", content)
+
+
+def _is_place(value: object) -> bool:
+    """A path, paths, or nothing."""
+    return isinstance(value, Path | None) or (isinstance(value, list) and any(isinstance(each, Path) for each in value))
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
