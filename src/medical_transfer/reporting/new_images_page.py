@@ -92,11 +92,11 @@ def decisions_table(facts: NewImagesFacts) -> pd.DataFrame:
 
 
 def bands_table(facts: NewImagesFacts) -> pd.DataFrame:
-    """How many images in each tenth of the positive class's probability; without rows for more than two classes."""
+    """How many decided images in each tenth of the positive class's probability; no rows for more than two classes."""
     positive = facts.card["positive_class"]
     if positive is None:
         return pd.DataFrame()
-    values = facts.predictions[f"p_{positive}"].dropna()
+    values = facts.predictions.loc[~_abstained(facts.predictions), f"p_{positive}"].dropna()
     counts = pd.cut(values, bins=[k / BANDS for k in range(BANDS + 1)], include_lowest=True).value_counts(sort=False)
     ends = [f"{k / BANDS:.1f} to {(k + 1) / BANDS:.1f}" for k in range(BANDS)]
     return pd.DataFrame({f"Probability of {positive}": ends, "Images": [count_text(int(n)) for n in counts]})
