@@ -11,14 +11,18 @@ from medical_transfer.models.architectures import behead, build_architecture, na
 from medical_transfer.models.backbones import SOURCES, build_trunk, find_source
 from medical_transfer.models.digit_nets import DIGIT_NETS
 from medical_transfer.models.digit_sources import DIGITS
+from medical_transfer.models.heads import build_head
 from medical_transfer.models.stage_plan import plan_stages
 from medical_transfer.types import UserError
 
 CHAPTER = (3 * 25 + 1) * 64 + (64 * 25 + 1) * 128 + (128 * 5 * 5 + 1) * 1024 + 1025 * 10
 PAPER = (3 * 25 + 1) * 32 + (32 * 25 + 1) * 48 + (48 * 5 * 5 + 1) * 100 + 101 * 100 + 101 * 10
+MAPS = (3 * 25 + 1) * 32 + (32 * 25 + 1) * 48 + (48 * 5 * 5 + 1) * 10
 BY_HAND = {
     "dann_chapter": (CHAPTER, 1024),
     "dann_chapter_bn": (CHAPTER + 2 * (64 + 128 + 1024), 1024),
+    "dann_maps": (MAPS, 48 * 5 * 5),
+    "dann_maps_bn": (MAPS + 2 * (32 + 48), 48 * 5 * 5),
     "dann_paper": (PAPER, 100),
     "dann_paper_bn": (PAPER + 2 * (32 + 48 + 100 + 100), 100),
     "mmdnet": (3073 * 512 + 513 * 256 + 257 * 10, 256),
@@ -62,6 +66,19 @@ def test_the_chapters_network_is_the_chapters(tmp_path):
     images = torch.rand(3, 3, 32, 32)
     torch.testing.assert_close(ours(images), theirs(images))
     assert [module.p for module in ours.modules() if isinstance(module, nn.Dropout)] == [0.5]
+
+
+def test_maps_with_the_papers_head_are_the_papers_net(tmp_path):
+    """The same weights in the net as one piece and as trunk and head give the same answers, and there are as many."""
+    source = find_source("random/dann_maps", Backbones())
+    trunk = build_trunk(source, backbones=Backbones(), packages_folder=tmp_path)
+    whole = build_architecture("house/dann_paper", classes=10).eval()
+    head = build_head("dann_paper", feature_dim=trunk.feature_dim, classes=10, dropout=0.0, seed=0)
+    parts = nn.ModuleList([trunk.network, head]).eval()
+    assert count(parts) == count(whole) == PAPER
+    whole.load_state_dict(dict(zip(whole.state_dict(), parts.state_dict().values(), strict=True)))
+    images = torch.rand(3, 3, 32, 32)
+    torch.testing.assert_close(head(trunk(images)), whole(images))
 
 
 def test_batch_norm_stands_before_pooling_and_the_paper_has_no_dropout():

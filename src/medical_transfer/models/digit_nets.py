@@ -28,9 +28,18 @@ def dann_chapter(classes: int, *, batch_norm: bool = False) -> nn.Sequential:
 def dann_paper(classes: int, *, batch_norm: bool = False) -> nn.Sequential:
     """The paper's net for MNIST -> MNIST-M (Ganin et al. 2016, figure 4a): convolutions of 32 and 48, twice 100 units.
 
-    Departures: 32 pixels where the paper has 28, and what adapts are the last 100 units, not the maps before the first.
+    Departures: 32 pixels where the paper has 28, and what adapts are the last 100 units, not the maps before the first;
+    those are in `dann_maps`.
     """
     return _convolutional((32, 48), (100, 100), classes, batch_norm=batch_norm)
+
+
+def dann_maps(classes: int, *, batch_norm: bool = False) -> nn.Sequential:
+    """The convolutions of the paper's net alone: 1,200 features, the flattened maps that its discriminator sees.
+
+    With `model.head=dann_paper` and `training.adaptation.align=trunk` it is the paper's net, discriminator and all.
+    """
+    return _convolutional((32, 48), (), classes, batch_norm=batch_norm)
 
 
 def mmdnet(classes: int) -> nn.Sequential:
@@ -53,7 +62,8 @@ def _convolutional(
         layers |= {f"pool{place}": nn.MaxPool2d(2), f"relu{place}": nn.ReLU()}
         inputs = outputs
     layers |= {"flatten": nn.Flatten(), **_dense(inputs * MAP, units, batch_norm=batch_norm, dropout=dropout)}
-    return nn.Sequential(OrderedDict({**layers, "classifier": nn.Linear(units[-1], classes)}))
+    width = units[-1] if units else inputs * MAP
+    return nn.Sequential(OrderedDict({**layers, "classifier": nn.Linear(width, classes)}))
 
 
 def _dense(inputs: int, units: Sequence[int], *, batch_norm: bool, dropout: float) -> dict[str, nn.Module]:
@@ -70,6 +80,8 @@ def _dense(inputs: int, units: Sequence[int], *, batch_norm: bool, dropout: floa
 DIGIT_NETS: dict[str, Callable[[int], nn.Module]] = {
     "dann_chapter": dann_chapter,
     "dann_chapter_bn": lambda classes: dann_chapter(classes, batch_norm=True),
+    "dann_maps": dann_maps,
+    "dann_maps_bn": lambda classes: dann_maps(classes, batch_norm=True),
     "dann_paper": dann_paper,
     "dann_paper_bn": lambda classes: dann_paper(classes, batch_norm=True),
     "mmdnet": mmdnet,
