@@ -78,16 +78,21 @@ def test_what_each_method_is():
     }
     assert policies["self_training"] == "gentle"
     assert NAMES.keys() == kinds.keys()
-    networks = {trial.method: trial.reads for trial in adaptation.grid(STUDY)}
-    assert {networks.pop(name) for name in ("source_textured", "dann_textured", "best")} == {STUDY.best_source}
-    assert set(networks.values()) == {STUDY.source}
+    assert {trial.reads for trial in adaptation.grid(STUDY)} == {STUDY.source}
 
 
-def test_each_network_is_handed_the_same_images():
-    handed = adaptation.networks({"manifest": 1, "transferability": {"chosen": "other", "scores": 2}}, STUDY)
-    assert {name: each["transferability"] for name, each in handed.items()} == {
-        name: {"chosen": name, "scores": 2} for name in (STUDY.source, STUDY.best_source)
-    }
+def test_discriminators_are_the_papers_and_see_the_maps():
+    for method in get_args(Compared):
+        found = training(method)
+        adversary = getattr(found, found.kind) if found.kind in adaptation.ADVERSARIAL else None
+        assert found.adaptation.align == ("trunk" if adversary else "hidden")
+        if adversary:
+            assert (adversary.hidden, adversary.dropout, adversary.learning_rate) == (100, 0.0, STUDY.learning_rate)
+
+
+def test_the_network_is_handed_the_images():
+    handed = adaptation.network({"manifest": 1, "transferability": {"chosen": "other", "scores": 2}}, STUDY)
+    assert handed == {STUDY.source: {"manifest": 1, "transferability": {"chosen": STUDY.source, "scores": 2}}}
 
 
 def test_bad_settings_are_refused():

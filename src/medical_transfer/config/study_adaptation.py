@@ -52,10 +52,13 @@ class StudyAdaptation(Block):
     """Validation looks so many times, evenly over the steps, and the epoch is chosen among these, without labels."""
     learning_rate: float = Field(default=1e-3, gt=0)
     """Of the whole network, under `training.finetune.schedule`."""
-    source: str = "random/dann_paper"
-    """The network of trials on plain grounds: an untrained source for images of 32 pixels."""
-    best_source: str = "random/dann_paper_bn"
-    """The network of trials on random grounds."""
+    source: str = "random/dann_maps_norm"
+    """The network of all trials: an untrained source for images of 32 pixels."""
+    head: Literal["linear", "chapter_2_1", "chapter_3_2", "chapter_5_1", "dann_paper"] = "dann_paper"
+    """Its head, as `model.head`. Methods with a discriminator align what comes before it, the others what its last
+    layer sees."""
+    batch_norm: Literal["together", "per_domain"] = "per_domain"
+    """How both sites go through batch norm, as `training.adaptation.batch_norm`."""
     choose_by: Literal["im", "entropy", "snd", "bnm"] = "im"
     """The score of target predictions that picks epoch, strength and method without labels."""
 

@@ -23,6 +23,10 @@ from medical_transfer.studies.words import command, failed
 
 PUBLISHED = {"source_only": 0.5225, "dann": 0.7666}
 """Ganin et al. 2016, table 2, MNIST to MNIST-M on 9,001 test images; trained on the target's labels: 0.9596."""
+BATCH_NORM = {
+    "together": "Both sites go through batch norm, where there is one, as one batch.",
+    "per_domain": "Each site goes through batch norm, where there is one, by itself; the target's statistics are kept.",
+}
 GOALS = {"dann": 0.767, "best": 0.95}
 
 LIMITS = """\
@@ -155,11 +159,11 @@ def _set_up(results: pd.DataFrame, study: StudyAdaptation) -> str:
     budget = f"{study.steps} steps of {study.batch_size} images of each site (no adaptation: of the source alone)"
     trials = results["trial_id"].nunique()
     return (
-        f"{trials} trials of {budget}, network `{study.source}` (on random grounds `{study.best_source}`), "
-        f"learning rate {study.learning_rate:g} with warm-up and a cosine, {study.rounds} looks at validation. "
+        f"{trials} trials of {budget}, network `{study.source}` with head `{study.head}`, learning rate "
+        f"{study.learning_rate:g} with warm-up and a cosine, {study.rounds} looks at validation. Discriminators see "
+        "the maps before the head; MMD and Deep CORAL align what the last layer sees. "
         f"{study.source_images} source digits of which no target image was made; {learn} target images to learn from "
-        f"without labels, {choose} to choose by, {judge} to judge by. Both sites go through batch norm, where there is "
-        "one, as one batch."
+        f"without labels, {choose} to choose by, {judge} to judge by. {BATCH_NORM[study.batch_norm]}"
     )
 
 
