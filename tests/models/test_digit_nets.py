@@ -83,9 +83,9 @@ def test_maps_with_the_papers_head_are_the_papers_net(tmp_path):
     torch.testing.assert_close(head(trunk.eval()(images)), theirs(images[:, :, 2:30, 2:30]))
 
 
-def test_standardised_pictures_say_nothing_of_brightness_contrast_and_casts():
+def test_standardised_pictures_say_nothing_of_brightness_and_contrast():
     network = build_architecture("house/dann_maps_norm", classes=10).eval()
-    images, (stretch, shift) = torch.rand(3, 3, 32, 32), torch.rand(2, 3, 3, 1, 1) + 0.5
+    images, (stretch, shift) = torch.rand(3, 3, 32, 32), torch.rand(2, 3, 1, 1, 1) + 0.5
     torch.testing.assert_close(network(images * stretch + shift), network(images), rtol=1e-3, atol=1e-4)
 
 

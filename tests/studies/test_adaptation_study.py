@@ -48,6 +48,12 @@ def test_whole_seeds_first_and_the_sweep_shares_the_trial_of_its_strength():
     assert [training("dann", alpha).dann.reversal for alpha in (None, 0.0, 2.0)] == [1.0, 0.0, 2.0]
 
 
+def test_some_methods_can_be_run_under_the_first_seed_alone():
+    study = StudyAdaptation(methods=["dann"], once=["mmd"], seeds=[3, 4], alphas=[])
+    trials = [(trial.method, trial.seed) for trial in adaptation.grid(study)]
+    assert trials == [("dann", 3), ("mmd", 3), ("dann", 4)]
+
+
 def test_sweep_and_methods_can_be_run_apart():
     sweep = adaptation.grid(StudyAdaptation(methods=[], alphas=[0.5, 1], sweep_seeds=[7]))
     assert [(trial.setting, trial.seed) for trial in sweep] == [("alpha 0.5", 7), ("alpha 1", 7)]
@@ -87,7 +93,8 @@ def test_discriminators_are_the_papers_and_see_the_maps():
         adversary = getattr(found, found.kind) if found.kind in adaptation.ADVERSARIAL else None
         assert found.adaptation.align == ("trunk" if adversary else "hidden")
         if adversary:
-            assert (adversary.hidden, adversary.dropout, adversary.learning_rate) == (100, 0.0, STUDY.learning_rate)
+            told = (adversary.hidden, adversary.dropout, adversary.learning_rate)
+            assert told == (100, 0.0, STUDY.discriminator_learning_rate)
 
 
 def test_the_network_is_handed_the_images():
@@ -99,6 +106,7 @@ def test_bad_settings_are_refused():
     for fields, message in (
         ({"steps": 7, "rounds": 2}, "not a multiple"),
         ({"seeds": [1, 1]}, "name each once"),
+        ({"methods": ["dann"], "once": ["dann"]}, "once names .*'dann'"),
         ({"alphas": [-0.1]}, "greater than or equal to 0"),
         ({"target_images": (10, 1, 10)}, "two of each"),
     ):

@@ -50,8 +50,8 @@ def dann_maps(classes: int) -> nn.Sequential:
 def dann_maps_norm(classes: int) -> nn.Sequential:
     """The same on standardised pictures, with batch norm.
 
-    Each channel of each picture has mean 0 and deviation 1, so that brightness, contrast and casts of colour say
-    nothing (Shu et al. 2018, "A DIRT-T Approach", for digits). Batch norm after pooling has a quarter of the work.
+    Each picture has mean 0 and deviation 1, so that brightness and contrast say nothing (Shu et al. 2018, "A DIRT-T
+    Approach", for digits, there by channel). Batch norm after pooling has a quarter of the work.
     """
     return _maps((32, 48), classes, standardised=True)
 
@@ -67,7 +67,7 @@ def mmdnet(classes: int) -> nn.Sequential:
 
 def _maps(channels: tuple[int, int], classes: int, *, standardised: bool = False) -> nn.Sequential:
     layers: dict[str, nn.Module] = {"crop": nn.ZeroPad2d(-MARGIN)}
-    layers |= {"standard": nn.InstanceNorm2d(3)} if standardised else {}
+    layers |= {"standard": nn.GroupNorm(1, 3, affine=False)} if standardised else {}
     inputs = 3
     for place, outputs in enumerate(channels, start=1):
         layers |= {f"conv{place}": nn.Conv2d(inputs, outputs, 5), f"pool{place}": nn.MaxPool2d(2)}

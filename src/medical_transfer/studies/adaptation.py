@@ -111,7 +111,10 @@ def shared(study: StudyAdaptation, source: str, target: str) -> dict[str, Any]:
             "number_format": "fp32",
             "keep_epochs": True,
             "adaptation": {"selection": study.choose_by, "batch_norm": study.batch_norm},
-            **{kind: {**PAPER_DISCRIMINATOR, "learning_rate": study.learning_rate} for kind in ADVERSARIAL},
+            **{
+                kind: {**PAPER_DISCRIMINATOR, "learning_rate": study.discriminator_learning_rate}
+                for kind in ADVERSARIAL
+            },
             "finetune": {
                 "head_first": False,
                 "learning_rate": study.learning_rate,
@@ -135,7 +138,8 @@ def grid(study: StudyAdaptation) -> list[Trial]:
     trials = []
     for seed in dict.fromkeys([*study.seeds, *study.sweep_seeds]):
         if seed in study.seeds:
-            trials += [Trial(method, HEADLINE, seed, parameters_of(method), study.source) for method in study.methods]
+            methods = [*study.methods, *(study.once if seed == study.seeds[0] else ())]
+            trials += [Trial(method, HEADLINE, seed, parameters_of(method), study.source) for method in methods]
         if seed in study.sweep_seeds:
             known = seed in study.seeds and "dann" in study.methods  # the sweep has the methods' trial of strength 1
             alphas = [alpha for alpha in study.alphas if not (known and alpha == DANN_ALPHA)]

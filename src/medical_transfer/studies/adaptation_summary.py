@@ -160,7 +160,8 @@ def _set_up(results: pd.DataFrame, study: StudyAdaptation) -> str:
     trials = results["trial_id"].nunique()
     return (
         f"{trials} trials of {budget}, network `{study.source}` with head `{study.head}`, learning rate "
-        f"{study.learning_rate:g} with warm-up and a cosine, {study.rounds} looks at validation. Discriminators see "
+        f"{study.learning_rate:g} ({study.discriminator_learning_rate:g} of the discriminator) with warm-up and a "
+        f"cosine, {study.rounds} looks at validation. Discriminators see "
         "the maps before the head; MMD and Deep CORAL align what the last layer sees. "
         f"{study.source_images} source digits of which no target image was made; {learn} target images to learn from "
         f"without labels, {choose} to choose by, {judge} to judge by. {BATCH_NORM[study.batch_norm]}"
