@@ -96,11 +96,12 @@ def adapting(
     stages: int = 1,
     seed: int = 0,
     batch_norm: str = "together",
+    align: str = "hidden",
     own: dict | None = None,
     **fields,
 ) -> Adaptation:
     """A method of adaptation; `own` are fields of its block, the others as for `finetune`."""
-    shared = {"batch_norm": batch_norm, "selection": fields.pop("selection", "im")}
+    shared = {"batch_norm": batch_norm, "align": align, "selection": fields.pop("selection", "im")}
     training = config(kind=kind, adaptation=shared, **{kind: own or {}}, **fields)
     return METHODS[kind](network, model=Model(freeze=freeze, trainable_stages=stages), training=training, seed=seed)
 

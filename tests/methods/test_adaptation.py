@@ -360,6 +360,57 @@ def test_with_a_frozen_trunk_the_hidden_layer_adapts_and_a_linear_head_is_refuse
         toy.adapting("dann", toy.classifier(), freeze="all").phases()
 
 
+def test_with_a_frozen_trunk_nothing_of_it_can_be_aligned():
+    with pytest.raises(UserError, match=r"not with training\.adaptation\.align=trunk"):
+        toy.adapting("dann", toy.classifier(head="chapter_2_1"), freeze="all", align="trunk").phases()
+
+
+WIDTHS = {
+    ("hidden", "linear"): 64,
+    ("trunk", "linear"): 64,
+    ("hidden", "chapter_2_1"): 512,
+    ("trunk", "chapter_2_1"): 64,
+}
+"""A ResNet-20 ends with 64 channels, the chapter's head has 512 hidden units."""
+
+
+@pytest.mark.parametrize(("align", "head"), WIDTHS)
+def test_the_discriminator_is_as_wide_as_what_is_aligned(align, head):
+    method = toy.adapting("dann", toy.classifier(head=head), align=align)
+    assert method.adversary.layers[0].in_features == WIDTHS[align, head]
+
+
+@each_kind
+def test_aligning_the_trunk_moves_it_and_leaves_hidden_layers_to_the_classes(kind):
+    """What the domain term asks of trunk and head: the head's own layers see nothing of a discrepancy of features."""
+    own = {"schedule": "constant"} if kind in ("dann", "cdan", "mcd", "dann_self_training") else {}
+    method = toy.adapting(kind, toy.classifier(head="chapter_2_1", dropout=0.0), align="trunk", own=own)
+    phase = method.phases()[-1]
+    method.start(phase)
+    source, target, again = method._see(toy.batch(phase, method.classifier))
+    labels_N = toy.batch(phase, method.classifier).labels_N
+    method.domain_term(Seen(source.features, source.logits, labels_N), target, again, 0.5).total.backward()
+    moved = {
+        part: max(
+            (p.grad.abs().max().item() for p in getattr(method.classifier, part).parameters() if p.grad is not None),
+            default=0.0,
+        )
+        for part in ("trunk", "head")
+    }
+    assert moved["trunk"] > 0 or kind == "self_training"  # its answers may all be unsure at first
+    if kind in ("dann", "mmd", "coral"):
+        assert moved["head"] == 0
+
+
+def test_with_a_linear_head_both_ways_to_align_are_the_same(tmp_path):
+    found = []
+    for align in ("hidden", "trunk"):
+        method = toy.adapting("dann", toy.classifier(dropout=0.0), align=align, epochs=2, head_epochs=1)
+        train(tmp_path / align, method)
+        found.append(last_weights(tmp_path / align))
+    assert same(*found)
+
+
 def test_what_the_last_layer_sees_gives_the_networks_own_answer():
     for head in ("linear", "chapter_2_1", "chapter_5_1"):
         network = toy.classifier(head=head).eval()

@@ -11,14 +11,18 @@ from medical_transfer.models.architectures import behead, build_architecture, na
 from medical_transfer.models.backbones import SOURCES, build_trunk, find_source
 from medical_transfer.models.digit_nets import DIGIT_NETS
 from medical_transfer.models.digit_sources import DIGITS
+from medical_transfer.models.heads import build_head
 from medical_transfer.models.stage_plan import plan_stages
 from medical_transfer.types import UserError
 
 CHAPTER = (3 * 25 + 1) * 64 + (64 * 25 + 1) * 128 + (128 * 5 * 5 + 1) * 1024 + 1025 * 10
 PAPER = (3 * 25 + 1) * 32 + (32 * 25 + 1) * 48 + (48 * 5 * 5 + 1) * 100 + 101 * 100 + 101 * 10
+MAPS = (3 * 25 + 1) * 32 + (32 * 25 + 1) * 48 + (48 * 4 * 4 + 1) * 10
 BY_HAND = {
     "dann_chapter": (CHAPTER, 1024),
     "dann_chapter_bn": (CHAPTER + 2 * (64 + 128 + 1024), 1024),
+    "dann_maps": (MAPS, 48 * 4 * 4),
+    "dann_maps_norm": (MAPS + 2 * (32 + 48), 48 * 4 * 4),
     "dann_paper": (PAPER, 100),
     "dann_paper_bn": (PAPER + 2 * (32 + 48 + 100 + 100), 100),
     "mmdnet": (3073 * 512 + 513 * 256 + 257 * 10, 256),
@@ -62,6 +66,27 @@ def test_the_chapters_network_is_the_chapters(tmp_path):
     images = torch.rand(3, 3, 32, 32)
     torch.testing.assert_close(ours(images), theirs(images))
     assert [module.p for module in ours.modules() if isinstance(module, nn.Dropout)] == [0.5]
+
+
+def test_maps_with_the_papers_head_are_the_papers_net(tmp_path):
+    """Figure 4a as it is printed, on the inner 28 pixels, with our weights: the answers agree."""
+    source = find_source("random/dann_maps", Backbones())
+    trunk = build_trunk(source, backbones=Backbones(), packages_folder=tmp_path)
+    head = build_head("dann_paper", feature_dim=trunk.feature_dim, classes=10, dropout=0.0, seed=0)
+    theirs = nn.Sequential(
+        *(nn.Conv2d(3, 32, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 48, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Linear(768, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10)),
+    ).eval()
+    weights = [*trunk.network.state_dict().values(), *head.state_dict().values()]
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), weights, strict=True)))
+    images = torch.rand(3, 3, 32, 32)
+    torch.testing.assert_close(head(trunk.eval()(images)), theirs(images[:, :, 2:30, 2:30]))
+
+
+def test_standardised_pictures_say_nothing_of_brightness_and_contrast():
+    network = build_architecture("house/dann_maps_norm", classes=10).eval()
+    images, (stretch, shift) = torch.rand(3, 3, 32, 32), torch.rand(2, 3, 1, 1, 1) + 0.5
+    torch.testing.assert_close(network(images * stretch + shift), network(images), rtol=1e-3, atol=1e-4)
 
 
 def test_batch_norm_stands_before_pooling_and_the_paper_has_no_dropout():

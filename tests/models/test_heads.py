@@ -12,12 +12,16 @@ from medical_transfer.types import UserError
 BY_HAND = {
     "linear": lambda d, c: (d + 1) * c,
     "chapter_2_1": lambda d, c: (d + 1) * 512 + 513 * c,
+    "chapter_3_2": lambda d, c: (d + 1) * 256 + 257 * c,
     "chapter_5_1": lambda d, c: (d + 1) * 512 + 2 * 512 + 513 * c,
+    "dann_paper": lambda d, c: (d + 1) * 100 + 101 * 100 + 101 * c,
 }
 LAYERS = {
     "linear": [nn.Dropout, nn.Linear],
     "chapter_2_1": [nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear],
+    "chapter_3_2": [nn.Linear, nn.ReLU, nn.Linear],
     "chapter_5_1": [nn.Dropout, nn.Linear, nn.ReLU, nn.BatchNorm1d, nn.Dropout, nn.Linear],
+    "dann_paper": [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear],
 }
 
 
@@ -30,11 +34,11 @@ def test_parameters_and_shape(kind, dim, classes):
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_layers_in_the_chapters_order(kind):
+def test_layers_in_the_order_of_chapter_and_paper(kind):
     head = build_head(kind, feature_dim=8, classes=2, dropout=0.25, seed=0)
     assert [type(layer) for layer in head] == LAYERS[kind]
     rates = [layer.p for layer in head if isinstance(layer, nn.Dropout)]
-    assert rates == ([0.25] if kind == "linear" else [0.5, 0.3])
+    assert rates == {"linear": [0.25], "chapter_2_1": [0.5, 0.3], "chapter_5_1": [0.5, 0.3]}.get(kind, [])
 
 
 def test_weights_come_from_the_seed_alone():
@@ -49,5 +53,5 @@ def test_weights_come_from_the_seed_alone():
 
 
 def test_an_unknown_head_lists_the_known_ones():
-    with pytest.raises(UserError, match="linear, chapter_2_1, chapter_5_1"):
+    with pytest.raises(UserError, match="linear, chapter_2_1, chapter_3_2, chapter_5_1, dann_paper"):
         build_head("quadratic", feature_dim=8, classes=2, dropout=0, seed=0)

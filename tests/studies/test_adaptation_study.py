@@ -48,6 +48,12 @@ def test_whole_seeds_first_and_the_sweep_shares_the_trial_of_its_strength():
     assert [training("dann", alpha).dann.reversal for alpha in (None, 0.0, 2.0)] == [1.0, 0.0, 2.0]
 
 
+def test_some_methods_can_be_run_under_the_first_seed_alone():
+    study = StudyAdaptation(methods=["dann"], once=["mmd"], seeds=[3, 4], alphas=[])
+    trials = [(trial.method, trial.seed) for trial in adaptation.grid(study)]
+    assert trials == [("dann", 3), ("mmd", 3), ("dann", 4)]
+
+
 def test_sweep_and_methods_can_be_run_apart():
     sweep = adaptation.grid(StudyAdaptation(methods=[], alphas=[0.5, 1], sweep_seeds=[7]))
     assert [(trial.setting, trial.seed) for trial in sweep] == [("alpha 0.5", 7), ("alpha 1", 7)]
@@ -78,22 +84,29 @@ def test_what_each_method_is():
     }
     assert policies["self_training"] == "gentle"
     assert NAMES.keys() == kinds.keys()
-    networks = {trial.method: trial.reads for trial in adaptation.grid(STUDY)}
-    assert {networks.pop(name) for name in ("source_textured", "dann_textured", "best")} == {STUDY.best_source}
-    assert set(networks.values()) == {STUDY.source}
+    assert {trial.reads for trial in adaptation.grid(STUDY)} == {STUDY.source}
 
 
-def test_each_network_is_handed_the_same_images():
-    handed = adaptation.networks({"manifest": 1, "transferability": {"chosen": "other", "scores": 2}}, STUDY)
-    assert {name: each["transferability"] for name, each in handed.items()} == {
-        name: {"chosen": name, "scores": 2} for name in (STUDY.source, STUDY.best_source)
-    }
+def test_discriminators_are_the_papers_and_see_the_maps():
+    for method in get_args(Compared):
+        found = training(method)
+        adversary = getattr(found, found.kind) if found.kind in adaptation.ADVERSARIAL else None
+        assert found.adaptation.align == ("trunk" if adversary else "hidden")
+        if adversary:
+            told = (adversary.hidden, adversary.dropout, adversary.learning_rate)
+            assert told == (100, 0.0, STUDY.discriminator_learning_rate)
+
+
+def test_the_network_is_handed_the_images():
+    handed = adaptation.network({"manifest": 1, "transferability": {"chosen": "other", "scores": 2}}, STUDY)
+    assert handed == {STUDY.source: {"manifest": 1, "transferability": {"chosen": STUDY.source, "scores": 2}}}
 
 
 def test_bad_settings_are_refused():
     for fields, message in (
         ({"steps": 7, "rounds": 2}, "not a multiple"),
         ({"seeds": [1, 1]}, "name each once"),
+        ({"methods": ["dann"], "once": ["dann"]}, "once names .*'dann'"),
         ({"alphas": [-0.1]}, "greater than or equal to 0"),
         ({"target_images": (10, 1, 10)}, "two of each"),
     ):

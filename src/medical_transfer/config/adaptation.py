@@ -33,6 +33,9 @@ class Adaptation(Block):
     batch_norm: Literal["together", "per_domain", "frozen"] = "together"
     """`together`: both domains in one batch; `per_domain`: statistics of their own, those of the target are saved;
     `frozen`: the pretrained ones. It takes the place of `finetune.batch_norm`."""
+    align: Literal["hidden", "trunk"] = "hidden"
+    """What is brought together: `hidden`, what the head's last layer sees; `trunk`, its features, so that hidden
+    layers of the head stay the classes' own, as in Ganin et al. 2016 and in the chapter. Alike with a linear head."""
 
 
 class Adversary(Block):

@@ -36,6 +36,8 @@ class StudyAdaptation(Block):
     and pseudo-labels there; the others as `training.kind` names them. Empty: the sweep alone."""
     seeds: list[int] = Field(default=[0, 1, 2])
     """Seeds of the methods; of an earlier one all is run before a later one."""
+    once: list[Compared] = Field(default=[])
+    """Methods that are run under the first seed alone, where time is short."""
     alphas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.1, 0.25, 0.5, 1.0, 2.0])
     """Strengths of DANN's reversal that are swept. Empty: the methods alone."""
     sweep_seeds: list[int] = Field(default=[0])
@@ -50,18 +52,25 @@ class StudyAdaptation(Block):
     """Images of each domain per step."""
     rounds: int = Field(default=10, ge=2)
     """Validation looks so many times, evenly over the steps, and the epoch is chosen among these, without labels."""
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0)
     """Of the whole network, under `training.finetune.schedule`."""
-    source: str = "random/dann_paper"
-    """The network of trials on plain grounds: an untrained source for images of 32 pixels."""
-    best_source: str = "random/dann_paper_bn"
-    """The network of trials on random grounds."""
+    discriminator_learning_rate: float = Field(default=2e-4, gt=0)
+    """Of the discriminator, alike: one that is slower than the network can be confused by it."""
+    source: str = "random/dann_maps_norm"
+    """The network of all trials: an untrained source for images of 32 pixels."""
+    head: Literal["linear", "chapter_2_1", "chapter_3_2", "chapter_5_1", "dann_paper"] = "dann_paper"
+    """Its head, as `model.head`. Methods with a discriminator align what comes before it, the others what its last
+    layer sees."""
+    batch_norm: Literal["together", "per_domain"] = "per_domain"
+    """How both sites go through batch norm, as `training.adaptation.batch_norm`."""
     choose_by: Literal["im", "entropy", "snd", "bnm"] = "im"
     """The score of target predictions that picks epoch, strength and method without labels."""
 
     @model_validator(mode="after")
     def _each_once_and_whole_rounds(self) -> Self:
-        for name in ("methods", "seeds", "alphas", "sweep_seeds"):
+        if both := sorted({*self.methods} & {*self.once}):
+            raise ValueError(f"study_adaptation.once names {both}, which are among its methods: name each once")
+        for name in ("methods", "once", "seeds", "alphas", "sweep_seeds"):
             values: list[object] = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"study_adaptation.{name} is {values}: name each once")

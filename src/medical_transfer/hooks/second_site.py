@@ -25,7 +25,7 @@ def check_adaptation(parameters: dict[str, Any], kind: str | None = None) -> Non
         return
     check_second_site(parameters, f"training.kind={training.kind}", ", or training.kind=finetune")
     model = Model.model_validate(parameters.get("model", {}))
-    if (model.freeze, model.head) == ("all", "linear"):
+    if model.freeze == "all" and (model.head == "linear" or training.adaptation.align == "trunk"):
         raise UserError(NOTHING_ADAPTS)
     if (
         training.kind in {"self_training", "dann_self_training"}

@@ -2,7 +2,7 @@
 
 No method itself: each of them is a file of its own, which says what the term is. Phases, rates and the loss of labelled
 rows are those of fine-tuning; only the head that warms up learns from the source alone.
-Shapes: N source and M target images, C classes, H features that the last layer sees.
+Shapes: N source and M target images, C classes, H features that are aligned: what the last layer sees, or the head.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from medical_transfer.types import UserError
 
 @dataclass(frozen=True)
 class Seen:
-    """What the network makes of images of one domain: what its last layer sees (N, H), and logits (N, C).
+    """What the network makes of images of one domain: the features that are aligned (N, H), and logits (N, C).
 
     Labels (N,) are those of the source; the target has none.
     """
@@ -70,6 +70,21 @@ class Adaptation(FineTune, ABC):
         self.statistics = DomainStatistics(classifier) if self.adaptation.batch_norm == "per_domain" else None
         self.adversary = self.opponent(seed)
 
+    @property
+    def aligns_trunk(self) -> bool:
+        """Whether the trunk's features are aligned, and not what the last layer sees."""
+        return self.adaptation.align == "trunk"
+
+    @property
+    def aligned_dim(self) -> int:
+        """H, how many numbers are aligned."""
+        return self.classifier.trunk.feature_dim if self.aligns_trunk else self.classifier.embedded_dim
+
+    def classify(self, aligned_NH: Tensor) -> Tensor:
+        """Logits (N, C) of aligned features."""
+        logits: Tensor = self.classifier.head(aligned_NH) if self.aligns_trunk else self.classifier.classify(aligned_NH)
+        return logits
+
     def opponent(self, seed: int) -> nn.Module | None:  # noqa: ARG002 - most have none
         """A network that learns beside the classifier and is not saved with it; None where there is none."""
         return None
@@ -93,7 +108,7 @@ class Adaptation(FineTune, ABC):
         """The head alone on the source, where asked for; then both domains.
 
         Raises:
-            UserError: where all that comes before the last layer is frozen.
+            UserError: where all that comes before the aligned features is frozen.
         """
         moving = self._moving() or (self._hidden_layer(),)
         paired = tuple(self._paired(phase) for phase in moving)
@@ -141,7 +156,7 @@ class Adaptation(FineTune, ABC):
 
     def _hidden_layer(self) -> Phase:
         """With a frozen trunk, the hidden layer of the head is all that adapts."""
-        if len(self._head_matrices()) == 1:
+        if self.aligns_trunk or len(self._head_matrices()) == 1:
             raise UserError(NOTHING_ADAPTS)
         return self._phase("adapt", self.stages, self.epochs, self.config.head_learning_rate)
 
@@ -166,8 +181,9 @@ class Adaptation(FineTune, ABC):
         return source, seen[0], seen[1] if len(seen) > 1 else None
 
     def _forward(self, inputs: Tensor) -> Seen:
-        features = self.classifier.embed(inputs, self.cut)
-        return Seen(features, self.classifier.classify(features))
+        see = self.classifier.seen_by_head if self.aligns_trunk else self.classifier.embed
+        features = see(inputs, self.cut)
+        return Seen(features, self.classify(features))
 
     def _source_statistics(self) -> AbstractContextManager[None]:
         return nullcontext() if self.statistics is None else self.statistics.of_source()

@@ -41,7 +41,7 @@ class Cdan(Adaptation):
     def opponent(self, seed: int) -> nn.Module:
         """The discriminator with its map."""
         seed_of_map = derive_seed(seed, "map")
-        joins = MultilinearMap(self.classifier.embedded_dim, self.classifier.classes, seed=seed_of_map)
+        joins = MultilinearMap(self.aligned_dim, self.classifier.classes, seed=seed_of_map)
         return Conditional(
             joins, DomainDiscriminator(joins.dim, seed=seed, hidden=self.own.hidden, dropout=self.own.dropout)
         )

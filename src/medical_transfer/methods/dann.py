@@ -17,15 +17,13 @@ from medical_transfer.methods.contract import LossTerms
 
 
 class Dann(Adaptation):
-    """Fine-tuning against a discriminator that sees what the last layer sees."""
+    """Fine-tuning against a discriminator that sees the aligned features."""
 
     own: config.Dann
 
     def opponent(self, seed: int) -> nn.Module:
         """The discriminator of domains."""
-        return DomainDiscriminator(
-            self.classifier.embedded_dim, seed=seed, hidden=self.own.hidden, dropout=self.own.dropout
-        )
+        return DomainDiscriminator(self.aligned_dim, seed=seed, hidden=self.own.hidden, dropout=self.own.dropout)
 
     def opponent_rate(self, network_rate: float) -> float:  # noqa: ARG002 - it has one of its own
         """Learning rate of the discriminator."""

@@ -99,9 +99,14 @@ class Classifier(nn.Module):
 
     def embed(self, inputs: Tensor, cut: int) -> Tensor:
         """What the last layer sees (N, H), of activations before stage `cut`, or of images where that is 0."""
-        features = self.features(inputs) if cut == 0 else self.trunk.forward_from(inputs, cut)
-        embedded: Tensor = self.halves[0](self.standardise(features))
+        embedded: Tensor = self.halves[0](self.seen_by_head(inputs, cut))
         return embedded
+
+    def seen_by_head(self, inputs: Tensor, cut: int) -> Tensor:
+        """What the head sees (N, D), of activations before stage `cut`, or of images where that is 0."""
+        features = self.features(inputs) if cut == 0 else self.trunk.forward_from(inputs, cut)
+        seen: Tensor = self.standardise(features)
+        return seen
 
     def classify(self, embedded_NH: Tensor) -> Tensor:
         """Logits (N, C) of what `embed` gives."""

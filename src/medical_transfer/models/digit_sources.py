@@ -24,6 +24,8 @@ def _untrained(network: str, parameters: int) -> Source:
 DIGITS = (
     _untrained("dann_chapter", 3_497_866),
     _untrained("dann_chapter_bn", 3_500_298),
+    _untrained("dann_maps", 48_570),
+    _untrained("dann_maps_norm", 48_730),
     _untrained("dann_paper", 172_090),
     _untrained("dann_paper_bn", 172_650),
     _untrained("mmdnet", 1_707_274),

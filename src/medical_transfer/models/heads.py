@@ -10,6 +10,10 @@ from torch import nn
 from medical_transfer.types import UserError
 
 HIDDEN = 512
+DANN_HIDDEN = 256
+"""Hidden units of the chapter's class head beside a discriminator (section 3.2)."""
+PAPER_HIDDEN = 100
+"""Hidden units of the paper's, in each of two layers (Ganin et al. 2016, figure 4a)."""
 
 
 def build_head(kind: str, *, feature_dim: int, classes: int, dropout: float, seed: int) -> nn.Sequential:
@@ -35,7 +39,8 @@ def build_head(kind: str, *, feature_dim: int, classes: int, dropout: float, see
 def halves(head: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
     """What comes before the last linear layer, and that layer with the dropout right before it.
 
-    Between the two lie the features that adaptation aligns: those of the trunk where a linear layer is all there is.
+    Between the two lie the features that adaptation aligns (`training.adaptation.align=hidden`): those of the trunk
+    where a linear layer is all there is.
     """
     cut = max(place for place, module in enumerate(head) if isinstance(module, nn.Linear))
     while cut and isinstance(head[cut - 1], nn.Dropout):
@@ -59,6 +64,20 @@ def chapter_2_1(feature_dim: int, classes: int, _dropout: float) -> nn.Sequentia
     )
 
 
+def chapter_3_2(feature_dim: int, classes: int, _dropout: float) -> nn.Sequential:
+    """Class head of the chapter's DANN (section 3.2): 256 (D + 1) + C 257 parameters."""
+    return nn.Sequential(nn.Linear(feature_dim, DANN_HIDDEN), nn.ReLU(), nn.Linear(DANN_HIDDEN, classes))
+
+
+def dann_paper(feature_dim: int, classes: int, _dropout: float) -> nn.Sequential:
+    """Class head of Ganin et al. 2016, figure 4a: 100 (D + 1) + 10,100 + C 101 parameters."""
+    return nn.Sequential(
+        *(nn.Linear(feature_dim, PAPER_HIDDEN), nn.ReLU()),
+        *(nn.Linear(PAPER_HIDDEN, PAPER_HIDDEN), nn.ReLU()),
+        nn.Linear(PAPER_HIDDEN, classes),
+    )
+
+
 def chapter_5_1(feature_dim: int, classes: int, _dropout: float) -> nn.Sequential:
     """Head of the chapter's section 5.1, batch norm after ReLU: 512 (D + 1) + 1024 + C 513 parameters."""
     return nn.Sequential(
@@ -74,5 +93,7 @@ def chapter_5_1(feature_dim: int, classes: int, _dropout: float) -> nn.Sequentia
 HEADS: dict[str, Callable[[int, int, float], nn.Sequential]] = {
     "linear": linear,
     "chapter_2_1": chapter_2_1,
+    "chapter_3_2": chapter_3_2,
     "chapter_5_1": chapter_5_1,
+    "dann_paper": dann_paper,
 }

@@ -35,6 +35,10 @@ POLICIES: dict[Compared, str] = {
 }
 """`augmentation.policy` of a method, where it is not `none`."""
 
+PAPER_DISCRIMINATOR = {"hidden": 100, "dropout": 0.0}
+"""Ganin et al. 2016, figure 4a."""
+ADVERSARIAL = ("dann", "cdan", "dann_self_training")
+"""Values of `training.kind` with a discriminator, which sees the maps, as in the paper."""
 CORAL_WEIGHT = 100.0
 """Brings Deep CORAL's loss, a mean over all pairs of 100 features, to the size of a cross-entropy, as in its paper."""
 
@@ -60,7 +64,7 @@ def run(
     sites = digit_sites(study_adaptation, folders.packages, root)
     place = Place(NAME, this_session, folders, shared(study_adaptation, *map(str, sites)), also=measure_target)
     trials = grid(study_adaptation)
-    handed = networks(prepare(place, [0])[0], study_adaptation)
+    handed = network(prepare(place, [0])[0], study_adaptation)
     done, failures = run_trials(place, trials, handed)
     return results_table(done, failures), told_of(failures)
 
@@ -95,7 +99,7 @@ def shared(study: StudyAdaptation, source: str, target: str) -> dict[str, Any]:
         "images": {**site, "root": source, "licence": "unknown"},
         "target_images": {**site, "root": target, "licence": "unknown"},
         "split": {"near_duplicates": False},
-        "model": {"freeze": "none", "head": "linear", "dropout": 0.0},
+        "model": {"freeze": "none", "head": study.head, "dropout": 0.0},
         "evaluation": {"predict_training": False, "resamples": 200},
         "training": {
             "batch_size": study.batch_size,
@@ -106,7 +110,11 @@ def shared(study: StudyAdaptation, source: str, target: str) -> dict[str, Any]:
             "class_weights": False,
             "number_format": "fp32",
             "keep_epochs": True,
-            "adaptation": {"selection": study.choose_by, "batch_norm": "together"},
+            "adaptation": {"selection": study.choose_by, "batch_norm": study.batch_norm},
+            **{
+                kind: {**PAPER_DISCRIMINATOR, "learning_rate": study.discriminator_learning_rate}
+                for kind in ADVERSARIAL
+            },
             "finetune": {
                 "head_first": False,
                 "learning_rate": study.learning_rate,
@@ -119,10 +127,10 @@ def shared(study: StudyAdaptation, source: str, target: str) -> dict[str, Any]:
     }
 
 
-def networks(handed: Mapping[str, Any], study: StudyAdaptation) -> dict[str, dict[str, Any]]:
-    """What trials are handed, by the name of their network; images are the same for all, under every seed."""
-    names = (study.source, study.best_source)
-    return {name: {**handed, "transferability": {**handed["transferability"], "chosen": name}} for name in names}
+def network(handed: Mapping[str, Any], study: StudyAdaptation) -> dict[str, dict[str, Any]]:
+    """What trials are handed, by the name of their network: one for all, with the same images under every seed."""
+    chosen = {**handed["transferability"], "chosen": study.source}
+    return {study.source: {**handed, "transferability": chosen}}
 
 
 def grid(study: StudyAdaptation) -> list[Trial]:
@@ -130,10 +138,8 @@ def grid(study: StudyAdaptation) -> list[Trial]:
     trials = []
     for seed in dict.fromkeys([*study.seeds, *study.sweep_seeds]):
         if seed in study.seeds:
-            trials += [
-                Trial(method, HEADLINE, seed, parameters_of(method), network_of(method, study))
-                for method in study.methods
-            ]
+            methods = [*study.methods, *(study.once if seed == study.seeds[0] else ())]
+            trials += [Trial(method, HEADLINE, seed, parameters_of(method), study.source) for method in methods]
         if seed in study.sweep_seeds:
             known = seed in study.seeds and "dann" in study.methods  # the sweep has the methods' trial of strength 1
             alphas = [alpha for alpha in study.alphas if not (known and alpha == DANN_ALPHA)]
@@ -144,13 +150,10 @@ def grid(study: StudyAdaptation) -> list[Trial]:
     return trials
 
 
-def network_of(method: Compared, study: StudyAdaptation) -> str:
-    """Name of a method's network: what learns on random grounds is `best` step by step, so it has that one's."""
-    return study.best_source if POLICIES.get(method) == "textured" else study.source
-
-
 def parameters_of(method: Compared, alpha: float | None = None) -> dict[str, Any]:
     """Runtime parameters of one trial, over those that all share."""
+    kind = KINDS.get(method, method)
     own = {"dann": {"reversal": DANN_ALPHA if alpha is None else alpha}, "coral": {"weight": CORAL_WEIGHT}}
-    training = {"kind": KINDS.get(method, method), **own}
+    align = "trunk" if kind in ADVERSARIAL else "hidden"
+    training = {"kind": kind, "adaptation": {"align": align}, **own}
     return {"training": training, "augmentation": {"policy": POLICIES.get(method, "none")}}

@@ -8,14 +8,14 @@ HEADLINE = "methods"
 TARGET_ACCURACY, SOURCE_ACCURACY, DISTANCE = "target_accuracy", "accuracy", "a_distance"
 NAMES: dict[str, str] = {
     "source_only": "source only",
-    "source_textured": "source only, random grounds, batch norm",
+    "source_textured": "source only, random grounds",
     "dann": "DANN",
-    "dann_textured": "DANN, random grounds, batch norm",
+    "dann_textured": "DANN, random grounds",
     "mmd": "MMD",
     "coral": "Deep CORAL",
     "cdan": "CDAN+E",
     "self_training": "self-training (AdaMatch)",
-    "best": "DANN + pseudo-labels, random grounds, batch norm",
+    "best": "DANN + pseudo-labels, random grounds",
 }
 """Methods as people call them."""
 DANN_ALPHA = 1.0
