@@ -34,8 +34,9 @@ def logit_shift(
     A softmax doesn't see what is added to all classes alike, so the shift has mean 0.
     """
     logs = [np.log(np.maximum(each, SMALLEST)) for each in (exact_NC, rounded_NC)]
-    shift_C: NDArray[np.float64] = temperature * (logs[0] - logs[1]).mean(axis=0)
-    return shift_C - shift_C.mean()
+    shift_C = temperature * (logs[0] - logs[1]).mean(axis=0)
+    centred_C: NDArray[np.float64] = shift_C - shift_C.mean()
+    return centred_C
 
 
 def last_layer(graph: onnx.ModelProto) -> onnx.NodeProto:
@@ -44,7 +45,9 @@ def last_layer(graph: onnx.ModelProto) -> onnx.NodeProto:
     Raises:
         UserError: where the graph ends in none with a bias.
     """
-    layers = [node for node in graph.graph.node if node.op_type == "Gemm" and len(node.input) == 3]
+    layers: list[onnx.NodeProto] = [
+        node for node in graph.graph.node if node.op_type == "Gemm" and len(node.input) == 3
+    ]
     if not layers:
         raise UserError(
             "The exported graph has no linear layer with a bias, whose offset could be corrected after rounding: "
