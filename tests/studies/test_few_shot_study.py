@@ -20,6 +20,8 @@ from medical_transfer.studies.few_shot_summary import adaptation_lines, goal
 from medical_transfer.types import UserError
 
 SIDE, CHARACTERS, HANDS, EPISODES = 105, 12, 5, 4
+FOLDERS = Folders.model_construct()
+"""This study asks for none of them."""
 STEPS = {"steps": 2}
 FAST = STEPS | {"inner_steps": 1, "test_steps": 2}
 
@@ -81,7 +83,7 @@ def whole(tmp_path_factory):
     root = tmp_path_factory.mktemp("few_shot")
     study = study_of(write_characters(root / "characters.npz"))
     here = session(root, study)
-    return study, here, *few_shot.run(study, Folders(), here)
+    return study, here, *few_shot.run(study, FOLDERS, here)
 
 
 def test_every_method_is_tested_at_every_number_of_shots(whole):
@@ -156,7 +158,7 @@ def test_a_finished_trial_is_not_repeated(whole, monkeypatch):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(few_shot_trials, "meta_train", refuse)
-    pd.testing.assert_frame_equal(few_shot.run(study, Folders(), here)[0], before)
+    pd.testing.assert_frame_equal(few_shot.run(study, FOLDERS, here)[0], before)
 
 
 def test_a_trial_that_fails_is_named_and_the_others_go_on(whole, monkeypatch, tmp_path):
@@ -167,13 +169,13 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(whole, monkeypatch, tm
 
     monkeypatch.setattr(few_shot_trials, "meta_train", some)
     study = whole[0].model_copy(update={"methods": ["anil", "prototypical"], "seeds_prototypical": [0]})
-    results, failures = few_shot.run(study, Folders(), session(tmp_path, study))
+    results, failures = few_shot.run(study, FOLDERS, session(tmp_path, study))
     assert failures[0]["sentence"] == "no such luck"
     text = few_shot.conclude(results, failures, study, session(tmp_path, study))
     assert "- anil, Omniglot, seed 0: no such luck" in text
     with pytest.raises(UserError, match=r"No trial.*no such luck"):
         lonely = study.model_copy(update={"methods": ["anil"]})
-        few_shot.run(lonely, Folders(), session(tmp_path, lonely))
+        few_shot.run(lonely, FOLDERS, session(tmp_path, lonely))
 
 
 def test_page_and_figure_know_all_methods(whole):

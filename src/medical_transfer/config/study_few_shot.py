@@ -40,21 +40,23 @@ class StudyFewShot(Block):
     """Images of each class in the episodes of the curve over inner steps."""
     curve_steps: int = Field(default=10, ge=1)
     """The curve goes from no inner step to so many."""
-    curve_episodes: int = Field(default=200, ge=2)
+    curve_episodes: int = Field(default=100, ge=2)
     """So many test episodes for the curve."""
     size: int = Field(default=28, ge=16, le=105)
     """Side in pixels of a drawing."""
     meta_learning: MetaLearning = MetaLearning(
-        maml=Maml(steps=150, learning_rate=3e-3, inner_learning_rate=0.4),
-        anil=Anil(steps=500, learning_rate=3e-3, inner_learning_rate=0.4),
-        reptile=Reptile(steps=200, learning_rate=3e-3, inner_learning_rate=0.1),
+        rounds=3,
+        val_episodes=40,
+        maml=Maml(steps=120, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
+        anil=Anil(steps=399, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
+        reptile=Reptile(steps=150, learning_rate=3e-3, inner_learning_rate=0.1, test_steps=5),
         prototypical=Prototypical(steps=600, learning_rate=3e-3),
-        meta_distill=MetaDistill(steps=150, learning_rate=3e-3, inner_learning_rate=0.1),
+        meta_distill=MetaDistill(steps=120, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
     )
     """Episodes and budgets of meta-training."""
-    fo_maml: Maml = Maml(steps=250, learning_rate=3e-3, inner_learning_rate=0.4, first_order=True)
+    fo_maml: Maml = Maml(steps=201, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5, first_order=True)
     """Budget of MAML without second derivatives."""
-    plain_distillation: MetaDistill = MetaDistill(steps=1, inner_learning_rate=0.1, test_steps=30)
+    plain_distillation: MetaDistill = MetaDistill(steps=1, inner_learning_rate=0.4, test_steps=10)
     """Inner steps of an untrained network; `steps` of meta-training are not taken."""
     teacher_seed: int = 1000
     """The teacher is a prototypical network of the same budget under this seed, its features frozen."""
