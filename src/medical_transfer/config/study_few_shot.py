@@ -47,16 +47,16 @@ class StudyFewShot(Block):
     meta_learning: MetaLearning = MetaLearning(
         rounds=3,
         val_episodes=40,
-        maml=Maml(steps=120, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
+        maml=Maml(steps=99, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
         anil=Anil(steps=399, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
-        reptile=Reptile(steps=150, learning_rate=3e-3, inner_learning_rate=0.1, test_steps=5),
-        prototypical=Prototypical(steps=600, learning_rate=3e-3),
-        meta_distill=MetaDistill(steps=120, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
+        reptile=Reptile(steps=120, learning_rate=3e-3, inner_learning_rate=0.1, test_steps=5),
+        prototypical=Prototypical(steps=450, learning_rate=3e-3),
+        meta_distill=MetaDistill(steps=99, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
     )
     """Episodes and budgets of meta-training."""
-    fo_maml: Maml = Maml(steps=201, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5, first_order=True)
+    fo_maml: Maml = Maml(steps=150, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5, first_order=True)
     """Budget of MAML without second derivatives."""
-    plain_distillation: MetaDistill = MetaDistill(steps=1, inner_learning_rate=0.4, test_steps=10)
+    plain_distillation: MetaDistill = MetaDistill(steps=1, inner_learning_rate=0.4, test_steps=5)
     """Inner steps of an untrained network; `steps` of meta-training are not taken."""
     teacher_seed: int = 1000
     """The teacher is a prototypical network of the same budget under this seed, its features frozen."""

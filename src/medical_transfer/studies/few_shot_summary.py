@@ -133,9 +133,9 @@ def _set_up(study: StudyFewShot) -> str:
     meta, (train, val, test) = study.meta_learning, study.classes
     return (
         f"{meta.ways}-way episodes of {study.queries} queries a class; one meta-training for all shots, on "
-        f"{meta.shots} images of each class, {meta.tasks} episodes a step. Characters: {train} for meta-training, {val} "
-        f"for meta-validation, which picks the best of {meta.rounds} rounds, {test} for meta-test, each also under three "
-        f"quarter turns. {study.size} px, four convolutions of {meta.width} channels."
+        f"{meta.shots} images of each class, {meta.tasks} episodes a step. Characters: {train} for meta-training, "
+        f"{val} for meta-validation, which picks the best of {meta.rounds} rounds, {test} for meta-test, each also "
+        f"under three quarter turns. {study.size} px, four convolutions of {meta.width} channels."
     )
 
 
