@@ -145,8 +145,9 @@ def _curve(study: StudyFewShot, method: Episodic, test: TaskSet) -> list[Measure
     shape = Shape(study.meta_learning.ways, study.curve_shots, study.queries)
     seed = derive_seed(SEED, "test episodes")
     found_ES = accuracy_by_step(method, test, shape, steps=study.curve_steps, episodes=study.curve_episodes, seed=seed)
+    sound_S = np.isfinite(found_ES).sum(axis=0)
     return [
-        _measured(after(step), mean_interval(found_ES[:, step]), study.curve_episodes)
+        _measured(after(step), mean_interval(found_ES[:, step]), int(sound_S[step]))
         for step in range(found_ES.shape[1])
     ]
 
