@@ -1,9 +1,6 @@
-"""How test episodes are judged: all methods on the same ones, and an episode without numbers is named and left out."""
+"""The curve over inner steps, and test episodes that cannot be drawn."""
 
 from __future__ import annotations
-
-import logging
-import math
 
 import numpy as np
 import pytest
@@ -27,44 +24,6 @@ def some_tasks() -> TaskSet:
 
 def right(task) -> torch.Tensor:
     return torch.nn.functional.one_hot(task.query_labels, SHAPE.ways).float()
-
-
-def test_an_episode_without_numbers_is_named_counted_and_no_part_of_the_mean(caplog):
-    asked = 0
-
-    def sometimes(task):
-        nonlocal asked
-        asked += 1
-        return right(task) * (math.nan if asked == 2 else 1.0)
-
-    with caplog.at_level(logging.WARNING):
-        found = judge(sometimes, some_tasks(), SHAPE, episodes=EPISODES, seed=0)
-    assert np.isnan(found.accuracy_E).tolist() == [False, True, False, False, False]
-    assert len(found.skipped) == 1
-    assert found.skipped[0] in caplog.text
-    assert found.interval().estimate == 1.0
-
-
-def test_all_are_asked_about_the_same_episodes():
-    seen: list[list[torch.Tensor]] = []
-    for seed in (0, 0, 1):
-        mine: list[torch.Tensor] = []
-        judge(
-            lambda task, mine=mine: mine.append(task.query) or right(task), some_tasks(), SHAPE, episodes=3, seed=seed
-        )
-        seen.append(mine)
-    assert all(torch.equal(one, other) for one, other in zip(seen[0], seen[1], strict=True))
-    assert not all(torch.equal(one, other) for one, other in zip(seen[0], seen[2], strict=True))
-
-
-def test_the_interval_is_that_of_the_normal_distribution():
-    answers = iter([0.0, 1.0, 1.0, 0.0, 1.0])
-    found = judge(
-        lambda task: right(task) if next(answers) else 1 - right(task), some_tasks(), SHAPE, episodes=5, seed=0
-    )
-    half = 1.959964 * math.sqrt(0.6 * 0.4 * 5 / 4) / math.sqrt(5)
-    interval = found.interval()
-    assert (interval.low, interval.estimate, interval.high) == pytest.approx((0.6 - half, 0.6, 0.6 + half))
 
 
 def test_the_curve_ends_where_the_method_does_and_has_nan_where_there_is_no_number():
