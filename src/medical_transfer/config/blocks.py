@@ -24,6 +24,7 @@ from medical_transfer.config.split import SplitConfig
 from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_adaptation import StudyAdaptation
 from medical_transfer.config.study_distillation import StudyDistillation
+from medical_transfer.config.study_few_shot import StudyFewShot
 from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
@@ -55,6 +56,7 @@ BLOCKS: dict[str, type[Block]] = {
     "studies": Studies,
     "study_adaptation": StudyAdaptation,
     "study_distillation": StudyDistillation,
+    "study_few_shot": StudyFewShot,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,
     "study_tuning": StudyTuning,

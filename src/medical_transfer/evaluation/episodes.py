@@ -78,13 +78,15 @@ def judge_method(
 def accuracy_by_step(
     method: Episodic, task_set: TaskSet, shape: Shape, *, steps: int, episodes: int, seed: int
 ) -> NDArray[np.float64]:
-    """Accuracy (E, steps + 1) of each episode before adaptation and after each step."""
+    """Accuracy (E, steps + 1) of each episode before adaptation and after each step; NaN where that is no number."""
     found = []
     for batch in drawn(task_set, shape, episodes=episodes, seed=seed):
         task = one_task(batch)
         with torch.no_grad():
-            answers_SQ = method.eval().answers_by_step(task, steps).argmax(dim=2)
-        found.append((answers_SQ == task.query_labels).double().mean(dim=1).cpu().numpy())
+            logits_SQC = method.eval().answers_by_step(task, steps)
+        right_S = (logits_SQC.argmax(dim=2) == task.query_labels).double().mean(dim=1)
+        right_S[~torch.isfinite(logits_SQC).all(dim=2).all(dim=1)] = torch.nan
+        found.append(right_S.cpu().numpy())
     return np.stack(found)
 
 

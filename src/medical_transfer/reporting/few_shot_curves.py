@@ -1,0 +1,68 @@
+"""Methods that learn from a few images: accuracy against shots, and against steps of adaptation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from medical_transfer.reporting.style import DASHES, PALETTE, headline, key_below, name_axes, new_figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SPREAD = 0.12
+"""Methods stand so far apart on the axis of shots, in places."""
+
+
+def few_shot_figure(
+    by_shots: Mapping[int, pd.DataFrame],
+    by_steps: Mapping[int, pd.DataFrame],
+    *,
+    names: Mapping[str, str],
+    curve_shots: int,
+) -> Figure:
+    """Two panels with 95 % intervals over test episodes.
+
+    Args:
+        by_shots: shots -> a row for each method with `value, low, high`.
+        by_steps: inner steps -> the same.
+        names: methods as people call them; their order gives the colours.
+        curve_shots: shots of the second panel, for its headline.
+    """
+    figure, axes = new_figure(columns=2, width=11.0, height=5.2)
+    for number, method in enumerate(names):
+        look = {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number % len(DASHES)]}
+        offset = SPREAD * (number - (len(names) - 1) / 2)
+        _line(axes[0, 0], by_shots, method, names[method], look, offset=offset, places=True)
+        _line(axes[0, 1], by_steps, method, names[method], look)
+    axes[0, 0].set_xticks(range(len(by_shots)), [str(shots) for shots in by_shots])
+    headline(axes[0, 0], "Test episodes, 95 % intervals")
+    name_axes(axes[0, 0], x="images of each class to learn from", y="accuracy")
+    headline(axes[0, 1], f"What adaptation gives, {curve_shots} image(s) of each class")
+    name_axes(axes[0, 1], x="steps on the support set")
+    key_below(figure, columns=4)
+    return figure
+
+
+def _line(
+    axis: Axes,
+    rows: Mapping[int, pd.DataFrame],
+    method: str,
+    label: str,
+    look: Mapping[str, str],
+    *,
+    offset: float = 0.0,
+    places: bool = False,
+) -> None:
+    known = [
+        (place if places else each, rows[each].loc[method])
+        for place, each in enumerate(rows)
+        if method in rows[each].index
+    ]
+    if not known:
+        return
+    x, y = [place + offset for place, _ in known], [row["value"] for _, row in known]
+    ends = [[row["value"] - row["low"] for _, row in known], [row["high"] - row["value"] for _, row in known]]
+    axis.errorbar(x, y, yerr=ends, marker="o", markersize=4, capsize=2, label=label, **look)
