@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medical_transfer.reporting.style import DASHES, PALETTE, headline, key_below, name_axes, new_figure
 
@@ -51,7 +51,7 @@ def _line(
     rows: Mapping[int, pd.DataFrame],
     method: str,
     label: str,
-    look: Mapping[str, str],
+    look: Mapping[str, Any],
     *,
     offset: float = 0.0,
     places: bool = False,

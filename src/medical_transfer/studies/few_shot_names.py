@@ -46,3 +46,9 @@ def rows_of(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     mine = results[(results["metric"] == metric) & results["value"].notna()]
     grouped = mine.groupby("method", sort=False)
     return grouped[["value", "low", "high"]].mean().assign(seeds=grouped["seed"].nunique())
+
+
+def by_method(results: pd.DataFrame, metric: str) -> dict[str, dict[str, float]]:
+    """Method -> the same row."""
+    found = rows_of(results, metric).to_dict("index")
+    return {str(method): {str(name): float(value) for name, value in row.items()} for method, row in found.items()}

@@ -18,7 +18,7 @@ from medical_transfer.studies.few_shot_names import (
     accuracy,
     adaptation,
     after,
-    rows_of,
+    by_method,
     skipped,
 )
 from medical_transfer.studies.words import command, failed
@@ -63,20 +63,20 @@ def summary(
 
 def goal(results: pd.DataFrame, study: StudyFewShot, shots: int) -> str:
     """The highest test accuracy at so many shots, beside its goal and what papers report."""
-    rows = rows_of(results, accuracy(shots))
-    if rows.empty:
+    rows = by_method(results, accuracy(shots))
+    if not rows:
         return f"- {shots} shot: nothing was measured."
-    best = str(rows["value"].idxmax())
-    told = f"- {shots} shot: the highest mean is {_cell(rows.loc[best])}, of {NAMES[best]}"
+    best = max(rows, key=lambda method: rows[method]["value"])
+    told = f"- {shots} shot: the highest mean is {_cell(rows[best])}, of {NAMES[best]}"
     if study.meta_learning.ways != PUBLISHED_WAYS:
         return f"{told}."
     if shots in GOALS:
-        gap = rows.loc[best, "value"] - GOALS[shots]
+        gap = rows[best]["value"] - GOALS[shots]
         told += f"; the goal of {GOALS[shots]:.2f} is " + ("reached" if gap >= 0 else f"**missed by {-gap:.3f}**")
     known = [
-        f"{NAMES[method]} {value:.3f} (here {rows.loc[method, 'value']:.3f})"
+        f"{NAMES[method]} {value:.3f} (here {rows[method]['value']:.3f})"
         for method, value in PUBLISHED.get(shots, {}).items()
-        if method in rows.index
+        if method in rows
     ]
     return told + (f". In the papers: {', '.join(known)}." if known else ".")
 
@@ -85,20 +85,20 @@ def adaptation_lines(results: pd.DataFrame, study: StudyFewShot) -> str:
     """Accuracy of each method before adaptation, after one step and after the last."""
     last = study.curve_steps
     steps = sorted({0, 1, last})
-    found = {each: rows_of(results, after(each)) for each in steps}
+    found = {each: by_method(results, after(each)) for each in steps}
     names = " | ".join(f"{each} steps" for each in steps)
     lines = [
         f"Accuracy of {study.curve_episodes} test episodes with {study.curve_shots} image(s) of each class.",
         *("", f"| method | {names} | |", "|---" * (len(steps) + 2) + "|"),
     ]
-    for method in found[0].index:
-        first, end = found[0].loc[method], found[last].loc[method]
-        cells = " | ".join(_cell(found[each].loc[method]) for each in steps)
+    for method, first in found[0].items():
+        end = found[last][method]
+        cells = " | ".join(_cell(found[each][method]) for each in steps)
         lines.append(f"| {NAMES[method]} | {cells} | {_verdict(method, first, end)} |")
     return "\n".join(lines)
 
 
-def _verdict(method: str, first: pd.Series, end: pd.Series) -> str:
+def _verdict(method: str, first: Mapping[str, float], end: Mapping[str, float]) -> str:
     if method == "prototypical":
         return "does not adapt"
     if end["low"] > first["high"]:
@@ -109,21 +109,22 @@ def _verdict(method: str, first: pd.Series, end: pd.Series) -> str:
 def _table(results: pd.DataFrame, study: StudyFewShot) -> str:
     shots = sorted(study.shots)
     metrics = [*map(accuracy, shots), TRAINING, MEMORY, *map(adaptation, shots)]
-    found = {metric: rows_of(results, metric) for metric in metrics}
-    lost = pd.concat([rows_of(results, skipped(each)) for each in shots])["value"]
+    found = {metric: by_method(results, metric) for metric in metrics}
+    lost = [by_method(results, skipped(each)) for each in shots]
     heads = [*(f"{each} shot" for each in shots), "training, s", "peak memory, MiB"]
     heads += [f"task, ms, {each} shot" for each in shots]
     lines = [
         f"Mean accuracy of {study.episodes} test episodes (95 % interval over episodes).",
         *("", f"| method | seeds | {' | '.join(heads)} | tasks skipped |", "|---" * (len(heads) + 3) + "|"),
     ]
-    for method, row in found[metrics[0]].iterrows():
-        cells = [_cell(of.loc[method]) if method in of.index else "-" for of in found.values()]
-        lines.append(f"| {NAMES[str(method)]} | {row['seeds']} | {' | '.join(cells)} | {lost.loc[[method]].sum():g} |")
+    for method, row in found[metrics[0]].items():
+        cells = [_cell(of[method]) if method in of else "-" for of in found.values()]
+        missed = sum(of[method]["value"] for of in lost if method in of)
+        lines.append(f"| {NAMES[method]} | {row['seeds']:g} | {' | '.join(cells)} | {missed:g} |")
     return "\n".join(lines)
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(row: Mapping[str, float]) -> str:
     if math.isnan(row["low"]):
         return f"{row['value']:.1f}"
     return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
