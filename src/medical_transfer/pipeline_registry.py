@@ -20,6 +20,7 @@ from medical_transfer.pipelines import (
     drift,
     evaluation,
     evidence,
+    explain,
     few_shot,
     ingestion,
     layer_choice,
@@ -69,6 +70,7 @@ BESIDE: dict[str, tuple[tuple[str, ...], Callable[[], Pipeline]]] = {
         distillation.create_pipeline,
     ),
     "drift": ((), drift.create_pipeline),
+    "explain": ((*BOTH_SITES, "transferability", "model_building", "training", "evaluation"), explain.create_pipeline),
 }
 """Pipelines beside the main job, each behind the stages that make what it reads: one command on a clean clone."""
 

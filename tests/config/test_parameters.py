@@ -18,6 +18,7 @@ from medical_transfer.config.base import Block, Run, UserPath
 from medical_transfer.config.blocks import changed
 from medical_transfer.config.drift import Drift
 from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.config.explain import Explain
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_adaptation import MedicalAdaptation
@@ -46,6 +47,7 @@ BLOCKS: dict[str, type[Block]] = {
     "backbones": Backbones,
     "drift": Drift,
     "evaluation": Evaluation,
+    "explain": Explain,
     "images": Images,
     "layer_choice": LayerChoice,
     "medical_adaptation": MedicalAdaptation,

@@ -66,10 +66,12 @@ def run(
     conf: Path | None = None,
     env: str = "test",
     wanted: Sequence[str] = (),
+    first: Sequence[str] = (),
 ) -> Path:
     """Run pipelines (the main job where none is named) in this process; results lie below `run_root`.
 
-    `wanted`: run no further than these outputs; a third of a small run's time is its figures and pages.
+    `wanted`: run no further than these outputs; a third of a small run's time is its figures and pages. `first`: begin
+    at these nodes, on what is there already.
     """
     bootstrap_project(PROJECT)
     given = {"run_root": str(run_root), **given}
@@ -79,7 +81,8 @@ def run(
         KedroSession.create(PROJECT, env=env, runtime_params=given, conf_source=source) as session,
     ):
         warnings.filterwarnings("ignore", module=r"(kedro|mlflow|sqlalchemy|alembic)\b")  # their own affair
-        session.run(pipeline_names=list(names) or ["medical_transfer"], to_outputs=list(wanted) or None)
+        chosen = {"to_outputs": list(wanted) or None, "from_nodes": list(first) or None}
+        session.run(pipeline_names=list(names) or ["medical_transfer"], **chosen)
     return run_root
 
 

@@ -12,6 +12,7 @@ from medical_transfer.config.compare import Compare
 from medical_transfer.config.domain_distance import DomainDistance
 from medical_transfer.config.drift import Drift
 from medical_transfer.config.evaluation import Evaluation
+from medical_transfer.config.explain import Explain
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
@@ -52,6 +53,7 @@ BLOCKS: dict[str, type[Block]] = {
     "validate": Validate,
     "medical_distillation": MedicalDistillation,
     "drift": Drift,
+    "explain": Explain,
     "medical_few_shot": MedicalFewShot,
     "studies": Studies,
     "study_adaptation": StudyAdaptation,

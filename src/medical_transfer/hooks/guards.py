@@ -24,6 +24,7 @@ from medical_transfer.config.base import Block
 from medical_transfer.config.blocks import BLOCKS
 from medical_transfer.config.compare import Compare
 from medical_transfer.config.domain_distance import DomainDistance
+from medical_transfer.config.explain import Explain
 from medical_transfer.config.images import Images, TargetImages
 from medical_transfer.config.layer_choice import LayerChoice
 from medical_transfer.config.medical_distillation import MedicalDistillation
@@ -200,6 +201,18 @@ def check_new_images(parameters: dict[str, Any], *, block: str) -> None:
     kind_of(asked, block)
 
 
+def check_explained(parameters: dict[str, Any]) -> None:
+    """Check that a model that is named for explanation is there, and that the patch of occlusion fits into an image.
+
+    Raises:
+        UserError: says what was found, and what to do.
+    """
+    from medical_transfer.evaluation.explanations.asked import check_asked  # noqa: PLC0415 - pandas
+
+    images = Images.model_validate(parameters.get("images", {}))
+    check_asked(Explain.model_validate(parameters.get("explain", {})), images.size)
+
+
 READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("params:transferability", check_sources),
     ("params:domain_distance", check_two_sites),
@@ -209,6 +222,7 @@ READ: tuple[tuple[str, Callable[[dict[str, Any]], None]], ...] = (
     ("params:predict", partial(check_new_images, block="predict")),
     ("params:validate", partial(check_new_images, block="validate")),
     ("params:drift", partial(check_new_images, block="drift")),
+    ("params:explain", check_explained),
 )
 """What a pipeline reads -> the check of it."""
 
