@@ -81,7 +81,7 @@ def test_native_size(architecture, size):
         ("torchvision/resnet19", "resnet18"),
         ("torchvision/fasterrcnn_resnet50_fpn", "choose one of"),
         ("timm/resnet18x", "resnet18"),
-        ("house/nothing", "choose one of its 10 names, for instance chapter_student"),
+        ("house/nothing", "choose one of its 12 names, for instance chapter_student"),
     ],
 )
 def test_an_unknown_name_lists_known_ones(name, words):
