@@ -27,8 +27,7 @@ def number_format_of(method: Method, phase: Phase, data: Feed, *, training: Trai
         phase: has been started.
         data: its first batch is the one that is timed.
         training: `number_format` and `compile` other than `auto` decide alone.
-        name: backbone and size; with the phase, how much learns in it, and batch size the key under which the answers
-            are kept.
+        name: backbone and size; with phase and batch size the key under which the answers are kept.
 
     Raises:
         torch.OutOfMemoryError: where no format fits into the memory of the device.
@@ -48,18 +47,12 @@ def number_format_of(method: Method, phase: Phase, data: Feed, *, training: Trai
     def step(number_format: NumberFormat) -> None:
         _one_step(*prepared(number_format), number_format)
 
-    key = f"{name}/{phase.name}/{phase.cut}/{_learning(method)}/{training.batch_size}"
+    key = f"{name}/{phase.name}/{phase.cut}/{training.batch_size}"
     chosen = fixed or fastest_format(step, name=key)
     if training.compile == "always":
         return replace(chosen, compiled=True)
     steps = phase.epochs * data.steps_per_epoch
     return replace(chosen, compiled=tries_compiled and _compiling_pays(step, chosen, key, steps))
-
-
-def _learning(method: Method) -> int:
-    """Number of weights that learn: what is frozen has no backward pass, and may be faster in another format."""
-    assert isinstance(method, torch.nn.Module)
-    return sum(each.numel() for each in method.parameters() if each.requires_grad)
 
 
 def _compiling_pays(step: Callable[[NumberFormat], None], chosen: NumberFormat, key: str, steps: int) -> bool:
