@@ -71,8 +71,9 @@ def test_every_trial_is_measured_on_both_sites(whole: Path) -> None:
     assert wide["a_distance"].between(-2, 2).all()
     counts = found[found["metric"] == "target_accuracy"]["n"]
     assert counts.unique().tolist() == [60]
-    learning = found[found["metric"] == "trainable_parameters"].set_index("method")["value"]
-    assert learning["best"] - learning["dann"] == 2 * (32 + 48 + 100 + 100), "it alone has batch norm"
+    maps, norms = (3 * 25 + 1) * 32 + (32 * 25 + 1) * 48, 2 * (32 + 48)
+    head = (768 + 1) * 100 + (100 + 1) * 100 + (100 + 1) * 10
+    assert set(wide["trainable_parameters"]) == {maps + norms + head}, "one network for all methods"
 
 
 def test_the_model_is_one_of_the_epochs_and_scores_stand_beside_each(whole: Path) -> None:

@@ -75,6 +75,7 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, *, given: str, o
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", TracerWarning)  # shapes are read as constants; only N is free
+        warnings.filterwarnings("ignore", message="Constant folding")  # sums that are done at every run, no less true
         try:
             torch.onnx.export(
                 module.eval(),
