@@ -35,7 +35,7 @@ def test_all_trials_have_the_same_steps_and_never_stop_early():
 
 
 def test_whole_seeds_first_and_the_sweep_shares_the_trial_of_its_strength():
-    study = StudyAdaptation(methods=["source_only", "dann"], seeds=[3, 4], alphas=[0, 1, 2], sweep_seeds=[3])
+    study = StudyAdaptation(methods=["source_only", "dann"], once=[], seeds=[3, 4], alphas=[0, 1, 2], sweep_seeds=[3])
     trials = [(trial.method, trial.setting, trial.seed) for trial in adaptation.grid(study)]
     assert trials == [
         ("source_only", "methods", 3),
@@ -55,12 +55,12 @@ def test_some_methods_can_be_run_under_the_first_seed_alone():
 
 
 def test_sweep_and_methods_can_be_run_apart():
-    sweep = adaptation.grid(StudyAdaptation(methods=[], alphas=[0.5, 1], sweep_seeds=[7]))
+    sweep = adaptation.grid(StudyAdaptation(seeds=[], alphas=[0.5, 1], sweep_seeds=[7]))
     assert [(trial.setting, trial.seed) for trial in sweep] == [("alpha 0.5", 7), ("alpha 1", 7)]
     methods = adaptation.grid(StudyAdaptation(alphas=[], seeds=[0]))
-    assert [trial.method for trial in methods] == STUDY.methods
+    assert [trial.method for trial in methods] == STUDY.methods + STUDY.once
     with pytest.raises(ValueError, match="nothing runs"):
-        StudyAdaptation(methods=[], alphas=[])
+        StudyAdaptation(seeds=[], alphas=[])
 
 
 def test_what_each_method_is():

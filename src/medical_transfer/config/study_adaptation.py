@@ -62,7 +62,7 @@ class StudyAdaptation(Block):
             values: list[object] = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"study_adaptation.{name} is {values}: name each once")
-        if not (self.methods and self.seeds) and not (self.alphas and self.sweep_seeds):
+        if not (self.seeds and (self.methods or self.once)) and not (self.alphas and self.sweep_seeds):
             raise ValueError(
                 "study_adaptation has neither methods with seeds nor alphas with sweep_seeds: nothing runs"
             )
