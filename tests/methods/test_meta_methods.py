@@ -11,12 +11,13 @@ import torch
 from torch.nn import functional
 
 from medical_transfer.config.few_shot import META_KINDS, MetaLearning
-from medical_transfer.data.episodes import EpisodeBatches, TaskSet, task_set
+from medical_transfer.data.episodes import EpisodeBatches, Shape, TaskSet, task_set
 from medical_transfer.layers.class_means import imprinted
 from medical_transfer.layers.fast_weights import adapted, descend, each_task, run, weights_of
 from medical_transfer.losses.kd import soft_divergence
 from medical_transfer.methods import META_LEARNING
-from medical_transfer.training.meta_train import meta_train, new_method
+from medical_transfer.schedules import warmup_cosine
+from medical_transfer.training.meta_train import EpisodeFeed, meta_train, new_method
 from medical_transfer.types import UserError
 
 WAYS, DIM, SIZE = 3, 6, 16
@@ -326,3 +327,26 @@ def test_more_inner_steps_on_a_sinusoid_lower_the_query_loss():
     assert losses[1] < losses[0]
     assert losses[3] < losses[1]
     assert losses[3] < 0.5 * losses[0]
+
+
+def test_prototypes_may_be_learned_among_more_classes_than_are_asked_for(tmp_path):
+    tasks, meta = some_tasks(), config("prototypical", ways=5, tasks=1)
+    feed = EpisodeFeed(tasks, None, meta, meta.prototypical, seed=0)
+    (learned, *_), (asked,) = feed.training(0), feed.validation()
+    assert (learned.shape, len(learned.names)) == (Shape(5, 2, 2), 1)
+    assert next(iter(asked)).shape == Shape(WAYS, 2, 2)
+    method, task = new_method("prototypical", meta, tasks, seed=0), one_task(learned)
+    with torch.no_grad():
+        known, query = method.network.embed(task.support, 10), method.network.embed(task.query, 10)
+        distances = torch.cdist(query.double(), known.double().reshape(5, 2, -1).mean(dim=1)) ** 2
+        loss = method.losses(learned, 0.0).total
+    by_hand = -torch.log_softmax(-distances, dim=1)[torch.arange(10), task.query_labels].mean()
+    torch.testing.assert_close(loss.double(), by_hand, rtol=1e-5, atol=1e-6)
+    with pytest.raises(UserError, match="4 classes for meta-training, fewer than the 5"):
+        meta_train("prototypical", meta, tasks.only(["c0", "c1", "c2", "c3"]), tasks, seed=0, folder=tmp_path)
+
+
+def test_the_rate_of_prototypes_falls_to_nothing():
+    (phase,) = make("prototypical").phases()
+    assert phase.schedule(1.0, 2) == pytest.approx(warmup_cosine(1.0, 2))
+    assert phase.schedule(2.0, 2) == pytest.approx(0, abs=1e-12)

@@ -22,6 +22,10 @@ class Budget(Block):
     learning_rate: float = Field(default=1e-3, gt=0)
     """Learning rate of these steps (Adam)."""
 
+    def training_shape(self, ways: int, tasks: int) -> tuple[int, int]:
+        """Classes of an episode and episodes of a step to learn from, given those of all methods."""
+        return ways, tasks
+
 
 class InnerLoop(Budget):
     """Gradient steps on the support set, from the weights that are meta-learned."""
@@ -51,6 +55,16 @@ class Reptile(InnerLoop):
 
 class Prototypical(Budget):
     """Prototypical networks (Snell et al. 2017): the nearest mean of a class."""
+
+    ways: int | None = Field(default=None, ge=2)
+    """Classes of an episode to learn from. More than are asked for make it learn more (their section 3.2). null:
+    `meta_learning.ways`."""
+    tasks: int | None = Field(default=None, ge=1)
+    """Episodes of a step. null: `meta_learning.tasks`."""
+
+    def training_shape(self, ways: int, tasks: int) -> tuple[int, int]:
+        """Its own where it has any."""
+        return self.ways or ways, self.tasks or tasks
 
 
 class MetaDistill(InnerLoop):

@@ -134,7 +134,7 @@ def _set_up(study: StudyFewShot) -> str:
     meta, (train, val, test) = study.meta_learning, study.classes
     return (
         f"{meta.ways}-way episodes of {study.queries} queries a class; one meta-training for all shots, on "
-        f"{meta.shots} images of each class, {meta.tasks} episodes a step. Characters: {train} for meta-training, "
+        f"{meta.shots} images of each class. Characters: {train} for meta-training, "
         f"{val} for meta-validation, which picks the best of {meta.rounds} rounds, {test} for meta-test, each also "
         f"under three quarter turns. {study.size} px, four convolutions of {meta.width} channels."
     )
@@ -151,11 +151,15 @@ def _budgets(study: StudyFewShot) -> str:
         "meta_distillation": meta.meta_distill,
         "plain_distillation": study.plain_distillation,
     }
-    lines = ["| method | steps | rate | inner rate | inner steps, training | at test |", "|---" * 6 + "|"]
+    lines = [
+        "| method | steps | episodes a step | classes of one | rate | inner rate | inner steps, training | at test |"
+    ]
+    lines.append("|---" * 8 + "|")
     for method in study.methods:
         own, steps = of[method], 0 if method == "plain_distillation" else of[method].steps
         inner = ["-"] * 3
         if isinstance(own, InnerLoop):
             inner = [f"{own.inner_learning_rate:g}", str(own.inner_steps), str(own.test_steps)]
-        lines.append(f"| {NAMES[method]} | {steps} | {own.learning_rate:g} | {' | '.join(inner)} |")
+        ways, tasks = own.training_shape(meta.ways, meta.tasks)
+        lines.append(f"| {NAMES[method]} | {steps} | {tasks} | {ways} | {own.learning_rate:g} | {' | '.join(inner)} |")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medical_transfer.config.few_shot import MetaKind, MetaLearning
+from medical_transfer.config.few_shot import Budget, MetaKind, MetaLearning
 from medical_transfer.config.training import Training
 from medical_transfer.data.episodes import EpisodeBatches, Shape, TaskSet
 from medical_transfer.data.loaders import as_float
@@ -36,28 +36,30 @@ class EpisodeFeed:
     train: TaskSet
     val: TaskSet | None
     meta: MetaLearning
-    steps: int
+    own: Budget
     seed: int
     policy: str = "none"
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of one epoch of training."""
-        return self.steps
+        """Steps of one epoch of training: a round's share of the method's own."""
+        return max(self.own.steps // self.meta.rounds, 1)
 
     def training(self, seed: int) -> EpisodeBatches:
         """One epoch of training."""
-        return self._batches(self.train, self.meta.shots, tasks=self.meta.tasks, steps=self.steps, seed=seed)
+        ways, tasks = self.own.training_shape(self.meta.ways, self.meta.tasks)
+        steps = self.steps_per_epoch
+        return self._batches(self.train, self.meta.shots, ways=ways, tasks=tasks, steps=steps, seed=seed)
 
     def validation(self) -> list[EpisodeBatches]:
         """Validation episodes with the most shots of meta-training."""
         steps, seed = -(-self.meta.val_episodes // self.meta.tasks), derive_seed(self.seed, "validation episodes")
         judged = self.train if self.val is None else self.val
-        return [self._batches(judged, [max(self.meta.shots)], tasks=self.meta.tasks, steps=steps, seed=seed)]
+        many = {"ways": self.meta.ways, "tasks": self.meta.tasks, "steps": steps}
+        return [self._batches(judged, [max(self.meta.shots)], **many, seed=seed)]
 
-    def _batches(self, task_set: TaskSet, shots: list[int], *, tasks: int, steps: int, seed: int) -> EpisodeBatches:
-        episodes = {"ways": self.meta.ways, "queries": self.meta.queries}
-        return EpisodeBatches(task_set, shots=shots, tasks=tasks, steps=steps, seed=seed, **episodes)
+    def _batches(self, task_set: TaskSet, shots: list[int], **drawn: int) -> EpisodeBatches:
+        return EpisodeBatches(task_set, shots=shots, queries=self.meta.queries, **drawn)
 
     @staticmethod
     def as_float(inputs: Tensor) -> Tensor:
@@ -74,11 +76,11 @@ def meta_train(
         UserError: where the episodes cannot be drawn, or training ends in NaN.
     """
     method, own = new_method(kind, meta, train, seed=seed), meta.budget_of(kind)
-    most = Shape(meta.ways, max(meta.shots), meta.queries)
-    for task_set, what in ((train, "meta-training"), (val, "meta-validation")):
+    learned, _ = own.training_shape(meta.ways, meta.tasks)
+    for task_set, ways, what in ((train, learned, "meta-training"), (val, meta.ways, "meta-validation")):
         if task_set is not None:
-            task_set.check(most, what)
-    feed = EpisodeFeed(train, val, meta, max(own.steps // meta.rounds, 1), seed)
+            task_set.check(Shape(ways, max(meta.shots), meta.queries), what)
+    feed = EpisodeFeed(train, val, meta, own, seed)
 
     def data_of(_phase: Phase) -> EpisodeFeed:
         return feed
