@@ -330,17 +330,17 @@ def test_more_inner_steps_on_a_sinusoid_lower_the_query_loss():
 
 
 def test_prototypes_may_be_learned_among_more_classes_than_are_asked_for(tmp_path):
-    tasks, meta = some_tasks(), config("prototypical", ways=5, tasks=1)
+    tasks, meta = some_tasks(), config("prototypical", ways=5, queries=3, tasks=1)
     feed = EpisodeFeed(tasks, None, meta, meta.prototypical, seed=0)
     (learned, *_), (asked,) = feed.training(0), feed.validation()
-    assert (learned.shape, len(learned.names)) == (Shape(5, 2, 2), 1)
+    assert (learned.shape, len(learned.names)) == (Shape(5, 2, 3), 1)
     assert next(iter(asked)).shape == Shape(WAYS, 2, 2)
     method, task = new_method("prototypical", meta, tasks, seed=0), one_task(learned)
     with torch.no_grad():
         known, query = method.network.embed(task.support, 10), method.network.embed(task.query, 10)
         distances = torch.cdist(query.double(), known.double().reshape(5, 2, -1).mean(dim=1)) ** 2
         loss = method.losses(learned, 0.0).total
-    by_hand = -torch.log_softmax(-distances, dim=1)[torch.arange(10), task.query_labels].mean()
+    by_hand = -torch.log_softmax(-distances, dim=1)[torch.arange(15), task.query_labels].mean()
     torch.testing.assert_close(loss.double(), by_hand, rtol=1e-5, atol=1e-6)
     with pytest.raises(UserError, match="4 classes for meta-training, fewer than the 5"):
         meta_train("prototypical", meta, tasks.only(["c0", "c1", "c2", "c3"]), tasks, seed=0, folder=tmp_path)

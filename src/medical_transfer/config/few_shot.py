@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -14,6 +14,14 @@ META_KINDS: tuple[MetaKind, ...] = ("maml", "anil", "reptile", "prototypical", "
 """Methods of `medical_transfer.methods` whose batches are episodes."""
 
 
+class Drawn(NamedTuple):
+    """Classes of an episode, images of each class to be judged on, episodes of a step."""
+
+    ways: int
+    queries: int
+    tasks: int
+
+
 class Budget(Block):
     """How long a method is meta-trained."""
 
@@ -22,9 +30,9 @@ class Budget(Block):
     learning_rate: float = Field(default=1e-3, gt=0)
     """Learning rate of these steps (Adam)."""
 
-    def training_shape(self, ways: int, tasks: int) -> tuple[int, int]:
-        """Classes of an episode and episodes of a step to learn from, given those of all methods."""
-        return ways, tasks
+    def drawn(self, for_all: Drawn) -> Drawn:
+        """What is drawn for a step, given what is drawn for all methods."""
+        return for_all
 
 
 class InnerLoop(Budget):
@@ -59,12 +67,14 @@ class Prototypical(Budget):
     ways: int | None = Field(default=None, ge=2)
     """Classes of an episode to learn from. More than are asked for make it learn more (their section 3.2). null:
     `meta_learning.ways`."""
+    queries: int | None = Field(default=None, ge=1)
+    """Images of each class to be judged on in these. null: `meta_learning.queries`."""
     tasks: int | None = Field(default=None, ge=1)
     """Episodes of a step. null: `meta_learning.tasks`."""
 
-    def training_shape(self, ways: int, tasks: int) -> tuple[int, int]:
+    def drawn(self, for_all: Drawn) -> Drawn:
         """Its own where it has any."""
-        return self.ways or ways, self.tasks or tasks
+        return Drawn(self.ways or for_all.ways, self.queries or for_all.queries, self.tasks or for_all.tasks)
 
 
 class MetaDistill(InnerLoop):
@@ -100,6 +110,10 @@ class MetaLearning(Block):
     reptile: Reptile = Reptile()
     prototypical: Prototypical = Prototypical()
     meta_distill: MetaDistill = MetaDistill()
+
+    def drawn_for(self, own: Budget) -> Drawn:
+        """What a method with this budget learns from in a step."""
+        return own.drawn(Drawn(self.ways, self.queries, self.tasks))
 
     def budget_of(self, kind: MetaKind) -> Budget:
         """The block of one method."""

@@ -50,7 +50,7 @@ class StudyFewShot(Block):
         maml=Maml(steps=99, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
         anil=Anil(steps=399, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
         reptile=Reptile(steps=120, learning_rate=3e-3, inner_learning_rate=0.1, test_steps=5),
-        prototypical=Prototypical(steps=450, learning_rate=3e-3),
+        prototypical=Prototypical(steps=8000, learning_rate=3e-3, ways=20, queries=5, tasks=1),
         meta_distill=MetaDistill(steps=99, learning_rate=3e-3, inner_learning_rate=0.4, test_steps=5),
     )
     """Episodes and budgets of meta-training."""

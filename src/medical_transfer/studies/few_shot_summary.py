@@ -151,15 +151,15 @@ def _budgets(study: StudyFewShot) -> str:
         "meta_distillation": meta.meta_distill,
         "plain_distillation": study.plain_distillation,
     }
-    lines = [
-        "| method | steps | episodes a step | classes of one | rate | inner rate | inner steps, training | at test |"
-    ]
-    lines.append("|---" * 8 + "|")
+    heads = ["method", "steps", "episodes a step", "classes of one", "queries of each", "rate", "inner rate"]
+    heads += ["inner steps, training", "at test"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for method in study.methods:
         own, steps = of[method], 0 if method == "plain_distillation" else of[method].steps
         inner = ["-"] * 3
         if isinstance(own, InnerLoop):
             inner = [f"{own.inner_learning_rate:g}", str(own.inner_steps), str(own.test_steps)]
-        ways, tasks = own.training_shape(meta.ways, meta.tasks)
-        lines.append(f"| {NAMES[method]} | {steps} | {tasks} | {ways} | {own.learning_rate:g} | {' | '.join(inner)} |")
+        ways, queries, tasks = meta.drawn_for(own)
+        drawn = f"{steps} | {tasks} | {ways} | {queries}"
+        lines.append(f"| {NAMES[method]} | {drawn} | {own.learning_rate:g} | {' | '.join(inner)} |")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medical_transfer.config.few_shot import Budget, MetaKind, MetaLearning
+from medical_transfer.config.few_shot import Budget, Drawn, MetaKind, MetaLearning
 from medical_transfer.config.training import Training
 from medical_transfer.data.episodes import EpisodeBatches, Shape, TaskSet
 from medical_transfer.data.loaders import as_float
@@ -47,19 +47,19 @@ class EpisodeFeed:
 
     def training(self, seed: int) -> EpisodeBatches:
         """One epoch of training."""
-        ways, tasks = self.own.training_shape(self.meta.ways, self.meta.tasks)
-        steps = self.steps_per_epoch
-        return self._batches(self.train, self.meta.shots, ways=ways, tasks=tasks, steps=steps, seed=seed)
+        drawn = self.meta.drawn_for(self.own)
+        return self._batches(self.train, self.meta.shots, drawn, steps=self.steps_per_epoch, seed=seed)
 
     def validation(self) -> list[EpisodeBatches]:
         """Validation episodes with the most shots of meta-training."""
         steps, seed = -(-self.meta.val_episodes // self.meta.tasks), derive_seed(self.seed, "validation episodes")
         judged = self.train if self.val is None else self.val
-        many = {"ways": self.meta.ways, "tasks": self.meta.tasks, "steps": steps}
-        return [self._batches(judged, [max(self.meta.shots)], **many, seed=seed)]
+        drawn = Drawn(self.meta.ways, self.meta.queries, self.meta.tasks)
+        return [self._batches(judged, [max(self.meta.shots)], drawn, steps=steps, seed=seed)]
 
-    def _batches(self, task_set: TaskSet, shots: list[int], **drawn: int) -> EpisodeBatches:
-        return EpisodeBatches(task_set, shots=shots, queries=self.meta.queries, **drawn)
+    @staticmethod
+    def _batches(task_set: TaskSet, shots: list[int], drawn: Drawn, *, steps: int, seed: int) -> EpisodeBatches:
+        return EpisodeBatches(task_set, shots=shots, steps=steps, seed=seed, **drawn._asdict())
 
     @staticmethod
     def as_float(inputs: Tensor) -> Tensor:
@@ -76,10 +76,10 @@ def meta_train(
         UserError: where the episodes cannot be drawn, or training ends in NaN.
     """
     method, own = new_method(kind, meta, train, seed=seed), meta.budget_of(kind)
-    learned, _ = own.training_shape(meta.ways, meta.tasks)
-    for task_set, ways, what in ((train, learned, "meta-training"), (val, meta.ways, "meta-validation")):
-        if task_set is not None:
-            task_set.check(Shape(ways, max(meta.shots), meta.queries), what)
+    most, drawn = max(meta.shots), meta.drawn_for(own)
+    train.check(Shape(drawn.ways, most, drawn.queries), "meta-training")
+    if val is not None:
+        val.check(Shape(meta.ways, most, meta.queries), "meta-validation")
     feed = EpisodeFeed(train, val, meta, own, seed)
 
     def data_of(_phase: Phase) -> EpisodeFeed:
