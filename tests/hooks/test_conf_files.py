@@ -100,3 +100,16 @@ def test_what_is_no_fault_of_a_file_is_left_alone(conf: Path) -> None:
         _ = loader(conf)["no such part"]
     with pytest.raises(Exception, match="No files of YAML or JSON format found"):  # Kedro goes on without
         _ = loader(conf)["credentials"]
+
+
+def test_a_key_is_read_once_and_nobody_changes_it_for_another(tmp_path):
+    for env in ("base", "local"):
+        (tmp_path / env).mkdir()
+    (tmp_path / "base/parameters.yml").write_text("images: {size: 8}\n")
+    conf = loader(tmp_path)
+    conf["parameters"]["images"]["size"] = 9
+    (tmp_path / "base/parameters.yml").write_text("images: {size: 10}\n")
+    assert conf["parameters"] == {"images": {"size": 8}}
+    assert loader(tmp_path)["parameters"] == {"images": {"size": 10}}
+    conf["parameters"] = {"images": {"size": 11}}
+    assert conf["parameters"] == {"images": {"size": 11}}, "what is given by hand counts"

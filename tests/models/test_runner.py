@@ -73,3 +73,16 @@ def test_a_processor_takes_onnx_runtime_and_an_accelerator_torch(monkeypatch, ki
     for name in ("_in_onnx", "_in_torch"):
         monkeypatch.setattr(runner, name, lambda *arguments, name=name: name)
     assert fast_runner(Two(), outputs=("x",), size=8) == engine
+    few, many = 100, -(-runner.EXPORT_PAYS // 64)
+    assert fast_runner(Two(), outputs=("x",), size=8, images=few) == "_in_torch"
+    assert fast_runner(Two(), outputs=("x",), size=8, images=many) == engine
+
+
+def test_what_a_few_images_are_shown_to_does_not_learn_on(pixels):
+    network = Two().train()
+    run = fast_runner(network, outputs=("means", "brightest"), size=8, images=7)
+    before = run(as_images(pixels))[0]
+    with torch.no_grad():
+        network.weight.mul_(2)
+    np.testing.assert_array_equal(run(as_images(pixels))[0], before)
+    assert network.training

@@ -5,6 +5,7 @@ Kedro's own messages name a file only for some faults and count its lines from z
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,18 @@ class ConfFiles(OmegaConfigLoader):
         if "://" not in conf_source and not Path(conf_source).is_file():  # else an address or an archive
             base, name = options["base_env"], env or options["default_run_env"]
             self.folders = [Path(conf_source) / base, existing_environment(Path(conf_source), base, name)]
+        self._known: dict[str, dict[str, Any]] = {}
         super().__init__(conf_source, env, **options)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """Read and merge what the environments say about `key`."""
+        """What the environments say about `key`, read and merged once: a session asks for its parameters five times."""
+        if key in self:  # given by hand
+            return self.data[key]  # type: ignore[no-any-return]
+        if key not in self._known:
+            self._known[key] = self._read(key)
+        return copy.deepcopy(self._known[key])
+
+    def _read(self, key: str) -> dict[str, Any]:
         try:
             found: dict[str, Any] = super().__getitem__(key)
         except MissingConfigException:  # Kedro goes on without credentials

@@ -107,7 +107,10 @@ def see_images(
     trunk, head, why_none = divide(source, backbones=backbones, packages_folder=packages_folder)
     outputs = ("features",) if head is None else ("features", "probabilities")
     run = fast_runner(
-        SeeingNetwork(source.preprocessing, trunk, head).eval(), outputs=outputs, size=pixels_NSS3.shape[1]
+        SeeingNetwork(source.preprocessing, trunk, head).eval(),
+        outputs=outputs,
+        size=pixels_NSS3.shape[1],
+        images=len(slots_n),
     )
     chunks = [run(images) for images in in_chunks(pixels_NSS3, slots_n, f"Features of {source.name}")]
     arrays = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
@@ -141,7 +144,12 @@ def write_views(
     Raises:
         UserError: where the network makes NaN or infinite activations.
     """
-    run = fast_runner(FrozenPart(classifier, cuts), outputs=tuple(f"cut{c}" for c in cuts), size=pixels_NSS3.shape[1])
+    run = fast_runner(
+        FrozenPart(classifier, cuts),
+        outputs=tuple(f"cut{c}" for c in cuts),
+        size=pixels_NSS3.shape[1],
+        images=(views + 1) * len(slots_n),
+    )
     store, maps = Views(folder), dict[tuple[int, int], ActivationMap]()
     jobs = [(view, start) for view in range(views + 1) for start in range(0, len(slots_n), CHUNK)]
     for view, start in progress(jobs, "Frozen part of the network", unit=f"{CHUNK} images"):

@@ -2,6 +2,7 @@
 
 ONNX Runtime on a CPU (two to three times the images per second of torch), torch elsewhere and for what cannot be
 exported: a trunk that is a graph already runs as it is, and of a trunk of several each member runs as it would alone.
+A few images are through torch before a network is exported.
 Results agree with torch to about 1e-4 of their size.
 """
 
@@ -26,21 +27,29 @@ from medical_transfer.runtime.progress import progress
 CHUNK = 64
 """Images that go through a network at once; memory does not grow with N."""
 
+EXPORT_PAYS = 750_000
+"""Pixels, S x S for each image, from which on a graph is worth its second of export: 15 images of 224."""
+
 Runner = Callable[[Tensor], tuple[NDArray[np.float32], ...]]
 
 
-def fast_runner(module: nn.Module, *, outputs: tuple[str, ...], size: int) -> Runner:
+def fast_runner(module: nn.Module, *, outputs: tuple[str, ...], size: int, images: int | None = None) -> Runner:
     """A function from images (N, 3, S, S) in [0, 1] to the module's outputs as arrays.
 
     Args:
         module: takes images and returns a tensor, or a tuple of as many tensors as there are `outputs`.
         outputs: names of the outputs.
         size: S in pixels.
+        images: how many will be shown to it, where that is known: few are not worth a graph. What comes out is the
+            module as it is now, however it learns on.
     """
     where = device()
     if where.type != "cpu":
         return _in_torch(module, where)
-    return _in_onnx(module, outputs, size) if exportable(module) else _in_torch(_sped_up(module, size), where)
+    few = images is not None and images * size**2 < EXPORT_PAYS
+    if not exportable(module):
+        return _in_torch(module if few else _sped_up(module, size), where)
+    return _in_torch(copy.deepcopy(module), where) if few else _in_onnx(module, outputs, size)
 
 
 def in_chunks(pixels_NSS3: NDArray[np.uint8], slots_n: NDArray[np.int64], description: str) -> Iterator[Tensor]:

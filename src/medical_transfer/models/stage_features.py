@@ -79,7 +79,8 @@ def write_stage_features(
     trunk = build_trunk(source, backbones=backbones, packages_folder=packages_folder)
     size, names = pixels_NSS3.shape[1], trunk.stage_names
     module = PooledStages(Normalise(source.preprocessing), trunk, size=size).eval()
-    run = fast_runner(module, outputs=tuple(f"stage{index}" for index in range(len(names))), size=size)
+    outputs = tuple(f"stage{index}" for index in range(len(names)))
+    run = fast_runner(module, outputs=outputs, size=size, images=len(slots_n))
     chunks = [run(images) for images in in_chunks(pixels_NSS3, slots_n, f"Stages of {source.name}")]
     facts = []
     for index, features in enumerate(map(np.concatenate, zip(*chunks, strict=True))):
