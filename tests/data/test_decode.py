@@ -159,12 +159,12 @@ def test_sixteen_bit_and_float_files():
 
 def test_sixteen_bit_colour_is_seen_though_pillow_hides_it():
     row = b"\0" + struct.pack(">HHH", 0x0AFF, 0x14FF, 0x1EFF) * 2
-    raw = png(2, 2, depth=16, colour=2, rows=row * 2)
+    raw, tiny = png(2, 2, depth=16, colour=2, rows=row * 2), Images(size=16, min_side=1)
     with pytest.raises(Unreadable, match="in colour"):
-        decode(raw, SMALL)
+        decode(raw, tiny)
     with pytest.raises(Unreadable, match="in colour"):
-        decode(b"P6 1 1 65535\n" + bytes(6), SMALL)
-    decoded = decode(raw, Images(size=16, sixteen_bit="full"))
+        decode(b"P6 1 1 65535\n" + bytes(6), tiny)
+    decoded = decode(raw, tiny.model_copy(update={"sixteen_bit": "full"}))
     np.testing.assert_allclose(decoded.pixels_SS3[0, 0], [10, 20, 30], atol=1)
 
 
@@ -202,13 +202,22 @@ def test_arrays_are_pictures(values, colour):
         (np.zeros((0, 4), np.uint8), "shape"),
         (np.zeros(4, np.uint8), "shape"),
         (np.array([["a"]]), "numbers"),
-        (np.zeros((4, 4), np.uint16), "more than 8 bits"),
+        (np.zeros((8, 8), np.uint16), "more than 8 bits"),
         (np.zeros((200, 200), np.uint8), "max_pixels"),
     ],
 )
 def test_arrays_that_are_no_pictures(values, words):
     with pytest.raises(Unreadable, match=words):
         decode(values, Images(size=16, max_pixels=1000))
+
+
+@pytest.mark.parametrize("side", [(2, 2), (7, 400), (400, 7)])
+def test_nothing_can_be_seen_in_a_sliver(side):
+    sliver = Image.new("L", side)
+    for given in (saved(sliver), np.asarray(sliver), sliver):
+        with pytest.raises(Unreadable, match=f"has {side[0]} x {side[1]} pixels, .* images.min_side=8"):
+            decode(given, SMALL)
+    assert decode(Image.new("L", (8, 8)), SMALL).width == 8
 
 
 def test_a_large_header_is_refused_before_decoding():
@@ -247,7 +256,7 @@ def test_no_image_and_no_program_started(raw):
 )
 def test_any_shape_becomes_the_square(height, width, size, fit, channels):
     values = np.arange(height * width * int(np.prod(channels)), dtype=np.uint8).reshape(height, width, *channels)
-    decoded = decode(values, Images(size=size, fit=fit))
+    decoded = decode(values, Images(size=size, fit=fit, min_side=1))
     assert decoded.pixels_SS3.shape == (size, size, 3)
     assert (decoded.width, decoded.height) == (width, height)
     assert int(decoded.phash, 16) < 2**64

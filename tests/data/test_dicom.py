@@ -195,10 +195,14 @@ def test_palettes(bits):
     made = data_set(indices, photometric="PALETTE COLOR", **palette(bits, first=2))
     ramp = np.array([0, 51, 102, 153, 204, 255])
     colours = np.stack([np.roll(ramp, number) for number in range(3)], axis=-1)
-    found = read(written(made))
+    found = read(written(made), Images(kind="dicom", root="/there", min_side=1))
     np.testing.assert_array_equal(found, colours[np.clip(indices.astype(int) - 2, 0, 5)])
     made.set_original_encoding(False, True)
     np.testing.assert_array_equal(found, apply_color_lut(indices, made) // (1 if bits == 8 else 257))
+
+
+def test_a_sliver_is_refused_before_its_pixels_are_decoded():
+    assert "has 4 x 2 pixels, a side of less than images.min_side=8" in reason(written(data_set(GREY[:2, :4])))
 
 
 def test_monochrome1_is_inverted_after_the_window():

@@ -86,6 +86,8 @@ class Images(Block):
     sixteen_bit: SixteenBit = "quarantine"
     """How more than 8 bits become 8: 0..65535 (`full`), each image's own range (`image`) or a fixed [low, high].
     There is no safe guess: by default such an image is quarantined with a reason."""
+    min_side: int = Field(default=8, ge=1)
+    """Images with a side of fewer pixels are quarantined: nothing can be seen in them."""
     max_pixels: int = Field(default=64_000_000, ge=1)
     """A header that promises more pixels than this is quarantined before it is decoded."""
     workers: int | None = Field(default=None, ge=1)

@@ -35,6 +35,8 @@ class Predict(Block):
     """How more than 8 bits become 8; null: as in the model's training."""
     dicom: Dicom | None = None
     """How DICOM files are read; null: as in the model's training, with the salt of this project."""
+    min_side: int = Field(default=8, ge=1)
+    """Images with a side of fewer pixels are refused: nothing can be seen in them."""
     max_pixels: int = Field(default=64_000_000, ge=1)
     """A header that promises more pixels than this is refused before it is decoded."""
     workers: int | None = Field(default=None, ge=1)

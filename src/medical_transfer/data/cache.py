@@ -31,7 +31,18 @@ from medical_transfer.runtime.files import read_json, reserve, write_json
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.types import UserError
 
-SHAPING = {"size", "fit", "sixteen_bit", "max_pixels", "classes", "group_pattern", "group_block", "site", "limit"}
+SHAPING = {
+    "size",
+    "fit",
+    "sixteen_bit",
+    "min_side",
+    "max_pixels",
+    "classes",
+    "group_pattern",
+    "group_block",
+    "site",
+    "limit",
+}
 """Fields of `Images` that shape pixels or rows. Where the files lie and who decodes them does not."""
 
 MODULES = tuple(

@@ -151,7 +151,7 @@ def _from_picture(image: Image.Image, images: Images) -> tuple[Image.Image, str]
 
 
 def _check_single(image: Image.Image, images: Images) -> None:
-    _check_size(image.width, image.height, images)
+    check_size(image.width, image.height, images)
     frames = getattr(image, "n_frames", 1)
     if frames > 1:
         raise Unreadable(f"animated or of several pages: {frames} frames, expected one picture")
@@ -184,7 +184,7 @@ def _from_array(values: NDArray[Any], images: Images) -> tuple[Image.Image, str]
         raise Unreadable(f"array of shape {values.shape}, expected (height, width) or (height, width, 1 or 3)")
     if values.dtype.kind not in "buif":
         raise Unreadable(f"array of {values.dtype}, expected numbers")
-    _check_size(values.shape[1], values.shape[0], images)
+    check_size(values.shape[1], values.shape[0], images)
     if values.dtype == np.bool_:
         mode, values = "1", values.astype(np.uint8) * np.uint8(255)
     elif values.dtype != np.uint8:
@@ -194,9 +194,14 @@ def _from_array(values: NDArray[Any], images: Images) -> tuple[Image.Image, str]
     return Image.fromarray(np.ascontiguousarray(values)).convert("RGB"), mode
 
 
-def _check_size(width: int, height: int, images: Images) -> None:
-    if width < 1 or height < 1:
-        raise Unreadable(f"has {width} x {height} pixels")
+def check_size(width: int, height: int, images: Images) -> None:
+    """Refuse what no picture can be seen in, and what would fill memory.
+
+    Raises:
+        Unreadable: it has less than `min_side` or more than `max_pixels`.
+    """
+    if min(width, height) < images.min_side:
+        raise Unreadable(f"has {width} x {height} pixels, a side of less than images.min_side={images.min_side}")
     if width * height > images.max_pixels:
         raise Unreadable(f"header promises {width} x {height} pixels, more than images.max_pixels={images.max_pixels}")
 

@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from medical_transfer.config.images import Images
-from medical_transfer.data.decode import PILLOW_ERRORS, Unreadable, quiet_decoders
+from medical_transfer.data.decode import PILLOW_ERRORS, Unreadable, check_size, quiet_decoders
 from medical_transfer.data.dicom_bytes import check_fragments, inflated
 from medical_transfer.data.folders import BYTES_PER_PIXEL, HEADER_BYTES
 
@@ -194,11 +194,7 @@ def _check_size(header: FileDataset, images: Images) -> None:
     if photometric not in (*GREY, *COLOUR):
         shown = photometric if photometric in RETIRED else "one that is not in the standard"
         raise Unreadable(f"its photometric interpretation is {shown}, expected one of {[*GREY, *COLOUR]}")
-    width, height = _whole(header, "Columns"), _whole(header, "Rows")
-    if width < 1 or height < 1:
-        raise Unreadable(f"has {width} x {height} pixels")
-    if width * height > images.max_pixels:
-        raise Unreadable(f"header promises {width} x {height} pixels, more than images.max_pixels={images.max_pixels}")
+    check_size(_whole(header, "Columns"), _whole(header, "Rows"), images)
     samples, allocated, stored = (_whole(header, name) for name in ("SamplesPerPixel", "BitsAllocated", "BitsStored"))
     colours = 1 if photometric in GREY else 3
     if samples != colours or allocated not in (1, 8, 16, 32, 64) or not 1 <= stored <= allocated:

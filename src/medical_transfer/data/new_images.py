@@ -48,7 +48,7 @@ READING = ("sixteen_bit", "dicom")
 """What is as in the model's training, unless it is asked for."""
 
 _FIELD = re.compile(
-    r"(?<![\w./\\-])images\.(kind|root|table|group_pattern|group_block|sixteen_bit|dicom|max_pixels|workers|classes)\b"
+    r"(?<![\w./\\-])images\.(kind|root|table|group_pattern|group_block|sixteen_bit|dicom|min_side|max_pixels|workers|classes)\b"
 )
 
 
@@ -99,7 +99,7 @@ def find_new_images(asked: Predict, wants: Wants, *, packages: Path, scratch: Pa
                 "kind": kind,
                 "root": asked.root,
                 place: path,
-                **asked.model_dump(include={"group_pattern", "group_block", "max_pixels", "workers"}),
+                **asked.model_dump(include={"group_pattern", "group_block", "min_side", "max_pixels", "workers"}),
                 **asked.model_dump(include={"classes"}),
                 **wants._asdict(),
                 **{name: value for name in READING if (value := getattr(asked, name)) is not None},

@@ -82,7 +82,8 @@ class Predictor:
             asked = asked.model_copy(update={"images": Path(images).expanduser()})
             return find_new_images(asked, self.card.wants, packages=Path(), scratch=None, block="predict")
         rule = self.card.sixteen_bit if asked.sixteen_bit is None else asked.sixteen_bit
-        how = Images(kind="none", size=self.card.size, fit=self.card.fit, sixteen_bit=rule, max_pixels=asked.max_pixels)
+        bounds = asked.model_dump(include={"min_side", "max_pixels"})
+        how = Images(kind="none", size=self.card.size, fit=self.card.fit, sixteen_bit=rule, **bounds)
         reader = as_given(images, asked.max_pixels)
         return NewImages(manifest_rows(reader.find(), how, need_labels=False), reader, how)
 

@@ -73,7 +73,9 @@ def predictions_of(asked: Predict, folders: Folders, task: str) -> pd.DataFrame:
             "model": card.model_dump(mode="json"),
             "rows": frame_hash(new.rows),
             "files": new.reader.fingerprint(),
-            "asked": asked.model_dump(mode="json", include={"novelty", "false_abstain", "part_images", "max_pixels"}),
+            "asked": asked.model_dump(
+                mode="json", include={"novelty", "false_abstain", "part_images", "min_side", "max_pixels"}
+            ),
             "read": new.images.model_dump(mode="json", include={"sixteen_bit", "dicom"}),
         },
         parameters=(),
