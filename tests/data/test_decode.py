@@ -214,9 +214,9 @@ def test_arrays_that_are_no_pictures(values, words):
 @pytest.mark.parametrize("side", [(2, 2), (7, 400), (400, 7)])
 def test_nothing_can_be_seen_in_a_sliver(side):
     sliver = Image.new("L", side)
-    for given in (saved(sliver), np.asarray(sliver), sliver):
+    for form in (saved(sliver), np.asarray(sliver), sliver):
         with pytest.raises(Unreadable, match=f"has {side[0]} x {side[1]} pixels, .* images.min_side=8"):
-            decode(given, SMALL)
+            decode(form, SMALL)
     assert decode(Image.new("L", (8, 8)), SMALL).width == 8
 
 

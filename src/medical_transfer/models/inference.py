@@ -32,9 +32,12 @@ class WithFeatures(nn.Module):
         return self.classifier.classify(embedded), embedded
 
 
-def looking(classifier: Classifier, size: int) -> Look:
-    """A function to logits as those of `predict_logits`, and features of the images as they are, not mirrored."""
-    both = fast_runner(WithFeatures(classifier).eval(), outputs=("logits", "features"), size=size)
+def looking(classifier: Classifier, size: int, images: int | None = None) -> Look:
+    """A function to logits as those of `predict_logits`, and features of the images as they are, not mirrored.
+
+    `images`: how many it will be shown, where that is known.
+    """
+    both = fast_runner(WithFeatures(classifier).eval(), outputs=("logits", "features"), size=size, images=images)
 
     def look(images: Tensor, symmetries: Sequence[Symmetry]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         logits_NC, features_NH = both(images)

@@ -70,11 +70,12 @@ def _seen(
 ) -> tuple[NDArray[np.float64], Reference]:
     """Logits of all validation rows; features of training and validation rows that later images are held against."""
     pixels_NSS3, val = learning.cache.pixels_NSS3, learning.val
-    look = looking(classifier, pixels_NSS3.shape[1])
     symmetries = recipe.augmentation.symmetries
+    learned = learning.train.take(drawn_rows(learning.train.labels_N, generator(recipe.seed, "reference/train")))
+    shown = len(val) * (1 + len(symmetries)) + len(learned)
+    look = looking(classifier, pixels_NSS3.shape[1], shown)
     logits_NC, features_NH = _viewed(classifier, look_at(look, pixels_NSS3, val.slots_N, symmetries), view)
     judged_m = drawn_rows(val.labels_N, generator(recipe.seed, "reference/val"))
-    learned = learning.train.take(drawn_rows(learning.train.labels_N, generator(recipe.seed, "reference/train")))
     reference = Reference(
         train_ND=_viewed(classifier, look_at(look, pixels_NSS3, learned.slots_N), view)[1],
         train_labels_N=learned.labels_N,
