@@ -49,11 +49,12 @@ bench-long: bench
 	$(BIN)/python benchmarks/report.py $(BENCH)
 
 # requirements.lock holds hashes and no index, so pip takes the files from whatever registry it is set to. It is complete,
-# so pip resolves nothing (--no-deps): a newer release of a package that is wanted with an extra would stop it.
+# so pip resolves nothing (--no-deps): a newer release of a package that is wanted with an extra would stop it. Nor does it
+# compile 25,000 files ahead (--no-compile): Python does so with the few that are imported.
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python >= 3.11 is needed: make PYTHON=python3.12 ...')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-compile --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
