@@ -14,6 +14,7 @@ from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_few_shot import StudyFewShot
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.studies import few_shot, few_shot_asked, few_shot_trials
+from medical_transfer.studies.few_shot_budgets import budget_of
 from medical_transfer.studies.few_shot_characters import divided
 from medical_transfer.studies.few_shot_names import NAMES, SETTING
 from medical_transfer.studies.few_shot_summary import adaptation_lines, goal
@@ -108,10 +109,10 @@ def test_every_method_is_tested_at_every_number_of_shots(whole):
 
 def test_first_and_second_order_have_the_blocks_that_say_so():
     study = StudyFewShot()
-    assert not few_shot_asked.budget_of(study, "maml").maml.first_order
-    assert few_shot_asked.budget_of(study, "fo_maml").maml.first_order
-    assert few_shot_asked.budget_of(study, "plain_distillation").meta_distill == study.plain_distillation
-    assert few_shot_asked.budget_of(study, "meta_distillation").meta_distill == study.meta_learning.meta_distill
+    assert not budget_of(study, "maml").maml.first_order
+    assert budget_of(study, "fo_maml").maml.first_order
+    assert budget_of(study, "plain_distillation").meta_distill == study.plain_distillation
+    assert budget_of(study, "meta_distillation").meta_distill == study.meta_learning.meta_distill
 
 
 def test_no_character_is_in_two_parts_under_any_turn(whole):

@@ -10,9 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
-from medical_transfer.config.few_shot import Maml, MetaDistill, MetaKind, MetaLearning
 from medical_transfer.data.episodes import Shape, TaskSet
 from medical_transfer.evaluation.episodes import Judged
 from medical_transfer.methods.episodic import Episodic
@@ -22,6 +21,7 @@ from medical_transfer.runtime.memory import peak_megabytes, start_counting
 from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import once
 from medical_transfer.studies.attempt import RESULT, is_end, sentence_of
+from medical_transfer.studies.few_shot_budgets import KINDS, UNTRAINED, Asked, budget_of
 from medical_transfer.studies.few_shot_names import MEMORY, TRAINING, accuracy, adaptation, skipped
 from medical_transfer.studies.time_left import TimeLeft
 from medical_transfer.studies.trials import Done, Failure, Measured, Trial, from_json, to_json
@@ -30,12 +30,6 @@ from medical_transfer.types import Interval, UserError
 
 logger = logging.getLogger(__name__)
 
-KINDS: dict[str, MetaKind] = {
-    "fo_maml": "maml",
-    "plain_distillation": "meta_distill",
-    "meta_distillation": "meta_distill",
-}
-"""Kind of meta-learning of a method, where it has another name."""
 TAUGHT = ("plain_distillation", "meta_distillation")
 SEED = 0
 """Of the test episodes, which are the same for all trials."""
@@ -45,43 +39,10 @@ Found = tuple[float, tuple[Measured, ...]]
 """Seconds of a trial's training, and its numbers."""
 
 
-class Asked(Protocol):
-    """What a study's block says of episodes and budgets."""
-
-    @property
-    def queries(self) -> int:
-        """Images of each class to be judged on in test episodes."""
-
-    @property
-    def episodes(self) -> int:
-        """Test episodes for each number of shots."""
-
-    @property
-    def meta_learning(self) -> MetaLearning:
-        """Episodes and budgets of meta-training."""
-
-    @property
-    def fo_maml(self) -> Maml:
-        """Budget of MAML without second derivatives."""
-
-    @property
-    def plain_distillation(self) -> MetaDistill:
-        """Inner steps of a student that is not meta-trained."""
-
-
-def budget_of(study: Asked, method: str) -> MetaLearning:
-    """Episodes and budget of one method."""
-    other: dict[str, dict[str, Any]] = {
-        "fo_maml": {"maml": study.fo_maml},
-        "plain_distillation": {"meta_distill": study.plain_distillation},
-    }
-    return study.meta_learning.model_copy(update=other.get(method, {}))
-
-
 def learn(study: Asked, trial: Trial, train: TaskSet, val: TaskSet, folder: Path) -> Episodic:
     """The method of a trial after its meta-training; plain distillation has none."""
     kind, meta = KINDS.get(trial.method, trial.method), budget_of(study, trial.method)
-    if trial.method == "plain_distillation":
+    if trial.method == UNTRAINED:
         return new_method("meta_distill", meta, train, seed=trial.seed).to(device())
     return meta_train(kind, meta, train, val, seed=trial.seed, folder=folder)  # type: ignore[arg-type]
 

@@ -41,7 +41,7 @@ MODULES = tuple(
     for name in (
         *("data.episodes", "data.omniglot", "layers", "losses.kd", "methods", "models.episode_networks"),
         *("training", "evaluation.episodes", "studies.few_shot_trials", "studies.few_shot_teacher"),
-        *("studies.few_shot_asked", "studies.few_shot_characters"),
+        *("studies.few_shot_asked", "studies.few_shot_budgets", "studies.few_shot_characters"),
     )
 )
 
