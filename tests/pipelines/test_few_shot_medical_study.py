@@ -10,7 +10,6 @@ import pytest
 from mini_set import marks, run
 
 from medical_transfer.runtime.files import read_json
-from medical_transfer.types import UserError
 
 STUDY = "study_few_shot_medical"
 OUTPUTS = "08_reporting/studies/few_shot_medical"
@@ -53,8 +52,3 @@ def test_the_same_command_goes_on(whole: Path, mini_set: Path) -> None:
     before = marks(whole / "studies/few_shot_medical")
     run(whole, given_for(mini_set), STUDY)
     assert marks(whole / "studies/few_shot_medical") == before
-
-
-def test_too_few_patients_are_told(whole: Path, mini_set: Path) -> None:
-    with pytest.raises(UserError, match=r"No set of modality MRI can be used"):
-        run(whole, given_for(mini_set, queries=30), STUDY)

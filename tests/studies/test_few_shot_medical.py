@@ -241,6 +241,10 @@ def test_a_missing_set_is_named_and_an_unknown_source_refused(tmp_path, monkeypa
     assert [each.name for each in there] == ["lungs"]
     assert [each.trial.setting for each in missing] == [name for name in MODALITIES if name != "lungs"]
     assert f"{tmp_path} does not hold it: put breast.tar there" in missing[1].sentence
+    less = study_of(targets_root=tmp_path, targets={"breast": None})
+    assert "breast" not in [each.trial.setting for each in sets_of(less, session(tmp_path, less))[1]], (
+        "left out on purpose"
+    )
     typo = study_of(source="efficientnet_lite9")
     with pytest.raises(UserError, match=r"efficientnet_lite9.*[Dd]id you mean"):
         few_shot_medical.run(typo, None, session(tmp_path, typo))

@@ -16,7 +16,7 @@ from medical_transfer.config.study_few_shot_medical import StudyFewShotMedical
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.studies.few_shot_medical_names import NAME
 from medical_transfer.studies.pipeline import study_pipeline
-from medical_transfer.types import Figure, UserError
+from medical_transfer.types import Figure
 
 
 def run(
@@ -30,37 +30,19 @@ def run(
     Raises:
         UserError: a source is unknown, no modality can be tested on, nothing validates, or no trial ended well.
     """
-    from medical_transfer.config.backbones import Backbones  # noqa: PLC0415 - quick command line
-    from medical_transfer.models.backbones import check_names, find_source  # noqa: PLC0415
-    from medical_transfer.studies.few_shot_medical_sets import (  # noqa: PLC0415 - brings torch
-        folds_of,
-        large_enough,
-        numbers_of,
-        sets_of,
-        whole_set,
-    )
+    from medical_transfer.studies.few_shot_medical_ready import check_sources, ready_for  # noqa: PLC0415 - brings torch
     from medical_transfer.studies.few_shot_medical_trials import Given, digest_of, grid, run_all  # noqa: PLC0415
     from medical_transfer.studies.place import Place  # noqa: PLC0415
-    from medical_transfer.studies.prepared_targets import prepare_targets  # noqa: PLC0415
     from medical_transfer.studies.table import results_table, told_of  # noqa: PLC0415
 
-    study, own = study_few_shot_medical, Backbones.model_validate(this_session.parameters.get("backbones", {}))
-    names = (study.source, study.teacher_source)
-    check_names(names, own)
-    place = Place(NAME, this_session, folders, {"backbones": own.model_dump(mode="json")})
-    there, missing = sets_of(study, this_session)
-    ready, unread = prepare_targets(place, there, study, [0])
-    if not ready:
-        raise UserError(f"No set of study {NAME} can be used; the first said: {unread[0].sentence}")
-    whole = whole_set(ready, study, {name: find_source(name, own) for name in names}, place, own)
-    fit, small = large_enough(whole, study)
-    folds, lacking = folds_of(whole, study, fit)
-    if not folds:
-        raise UserError(f"No modality can be tested on: {' '.join(each.sentence for each in (*small, *lacking))}")
-    given = Given(study, {fold.modality: fold for fold in folds}, digest_of(whole), place.root)
-    done, failures = run_all(given, grid(study, folds))
-    failures = [*missing, *unread, *small, *lacking, *failures]
-    return results_table([*numbers_of(whole, fit), *done], failures), told_of(failures)
+    study = study_few_shot_medical
+    backbones = check_sources(study, this_session)
+    place = Place(NAME, this_session, folders, {"backbones": backbones.model_dump(mode="json")})
+    ready = ready_for(study, place, backbones)
+    given = Given(study, {fold.modality: fold for fold in ready.folds}, digest_of(ready.whole), place.root)
+    done, failures = run_all(given, grid(study, ready.folds))
+    failures = [*ready.failures, *failures]
+    return results_table([*ready.sizes, *done], failures), told_of(failures)
 
 
 def draw(results: pd.DataFrame, study_few_shot_medical: StudyFewShotMedical) -> Figure:

@@ -56,7 +56,8 @@ def sets_of(study: StudyFewShotMedical, session: SessionFacts) -> tuple[list[Tar
     root = study.targets_root or (BESIDE if BESIDE.is_dir() else None)
     there = targets_of(study.model_copy(update={"targets_root": root}), session)
     known = [each for each in there if each.name in study.modalities]
-    wanted = study.modalities if study.only is None else study.only
+    asked = [name for name in study.modalities if study.targets.get(name, True) is not None]
+    wanted = asked if study.only is None else study.only
     missing = [name for name in wanted if name not in {each.name for each in known}]
     said = f"is not among study_few_shot_medical.targets, and {root or BESIDE} does not hold it"
     return known, [_unused(name, f"{name} {said}: put {name}.tar there, or name it as a target.") for name in missing]

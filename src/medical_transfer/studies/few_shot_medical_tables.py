@@ -31,11 +31,12 @@ def fold_lines(results: pd.DataFrame, study: StudyFewShotMedical) -> str:
     sets = sets_in(results)
     for modality in study.held_out:
         test, val = (_of(study, sets, each) for each in (modality, study.validation))
+        if not test:
+            continue
         told = [_learned(study, name, (modality, study.validation)) for name in sets if name not in (*test, *val)]
         train = [each for each in told if each]
-        lines.append(
-            f"- {modality}: tested on {', '.join(test)}; validated on {', '.join(val)}; from {', '.join(train)}"
-        )
+        tested, validated, learned = (", ".join(each) for each in (test, val, train))
+        lines.append(f"- {modality}: tested on {tested}; validated on {validated}; learned from {learned}")
     return "\n".join(lines)
 
 
