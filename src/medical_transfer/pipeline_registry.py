@@ -36,6 +36,7 @@ from medical_transfer.pipelines.site import TARGET
 from medical_transfer.studies import adaptation as adaptation_study
 from medical_transfer.studies import distillation as distillation_study
 from medical_transfer.studies import few_shot as few_shot_study
+from medical_transfer.studies import few_shot_medical as few_shot_medical_study
 from medical_transfer.studies import finetuning, tuning
 from medical_transfer.studies import transferability as transferability_study
 
@@ -78,6 +79,7 @@ STUDIES: dict[str, Callable[[], Pipeline]] = {
     "study_adaptation": adaptation_study.create_pipeline,
     "study_distillation": distillation_study.create_pipeline,
     "study_few_shot": few_shot_study.create_pipeline,
+    "study_few_shot_medical": few_shot_medical_study.create_pipeline,
     "study_finetuning": finetuning.create_pipeline,
     "study_transferability": transferability_study.create_pipeline,
     "study_tuning": tuning.create_pipeline,

@@ -13,7 +13,8 @@ from medical_transfer.config.few_shot import Anil, Maml, MetaDistill, MetaLearni
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_few_shot import StudyFewShot
 from medical_transfer.hooks.this_session import SessionFacts
-from medical_transfer.studies import few_shot, few_shot_trials
+from medical_transfer.studies import few_shot, few_shot_asked, few_shot_trials
+from medical_transfer.studies.few_shot_budgets import budget_of
 from medical_transfer.studies.few_shot_characters import divided
 from medical_transfer.studies.few_shot_names import NAMES, SETTING
 from medical_transfer.studies.few_shot_summary import adaptation_lines, goal
@@ -108,10 +109,10 @@ def test_every_method_is_tested_at_every_number_of_shots(whole):
 
 def test_first_and_second_order_have_the_blocks_that_say_so():
     study = StudyFewShot()
-    assert not few_shot_trials.budget_of(study, "maml").maml.first_order
-    assert few_shot_trials.budget_of(study, "fo_maml").maml.first_order
-    assert few_shot_trials.budget_of(study, "plain_distillation").meta_distill == study.plain_distillation
-    assert few_shot_trials.budget_of(study, "meta_distillation").meta_distill == study.meta_learning.meta_distill
+    assert not budget_of(study, "maml").maml.first_order
+    assert budget_of(study, "fo_maml").maml.first_order
+    assert budget_of(study, "plain_distillation").meta_distill == study.plain_distillation
+    assert budget_of(study, "meta_distillation").meta_distill == study.meta_learning.meta_distill
 
 
 def test_no_character_is_in_two_parts_under_any_turn(whole):
@@ -157,7 +158,8 @@ def test_a_finished_trial_is_not_repeated(whole, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(few_shot_trials, "meta_train", refuse)
+    for module in (few_shot_asked, few_shot_trials):
+        monkeypatch.setattr(module, "meta_train", refuse)
     pd.testing.assert_frame_equal(few_shot.run(study, FOLDERS, here)[0], before)
 
 
@@ -165,9 +167,9 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(whole, monkeypatch, tm
     def some(kind, *arguments, **named):
         if kind == "anil":
             raise UserError("no such luck")
-        return few_shot_trials.new_method(kind, *arguments[:2], seed=named["seed"])
+        return few_shot_asked.new_method(kind, *arguments[:2], seed=named["seed"])
 
-    monkeypatch.setattr(few_shot_trials, "meta_train", some)
+    monkeypatch.setattr(few_shot_asked, "meta_train", some)
     study = whole[0].model_copy(update={"methods": ["anil", "prototypical"], "seeds_prototypical": [0]})
     results, failures = few_shot.run(study, FOLDERS, session(tmp_path, study))
     assert failures[0]["sentence"] == "no such luck"

@@ -26,6 +26,7 @@ from medical_transfer.config.studies import Studies
 from medical_transfer.config.study_adaptation import StudyAdaptation
 from medical_transfer.config.study_distillation import StudyDistillation
 from medical_transfer.config.study_few_shot import StudyFewShot
+from medical_transfer.config.study_few_shot_medical import StudyFewShotMedical
 from medical_transfer.config.study_finetuning import StudyFinetuning
 from medical_transfer.config.study_transferability import StudyTransferability
 from medical_transfer.config.study_tuning import StudyTuning
@@ -59,6 +60,7 @@ BLOCKS: dict[str, type[Block]] = {
     "study_adaptation": StudyAdaptation,
     "study_distillation": StudyDistillation,
     "study_few_shot": StudyFewShot,
+    "study_few_shot_medical": StudyFewShotMedical,
     "study_finetuning": StudyFinetuning,
     "study_transferability": StudyTransferability,
     "study_tuning": StudyTuning,

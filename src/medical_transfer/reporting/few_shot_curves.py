@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from medical_transfer.reporting.style import DASHES, PALETTE, headline, key_below, name_axes, new_figure
@@ -44,6 +44,35 @@ def few_shot_figure(
     name_axes(axes[0, 1], x="steps on the support set")
     key_below(figure, columns=4)
     return figure
+
+
+def few_shot_panels(by_modality: Mapping[str, Mapping[int, pd.DataFrame]], *, names: Mapping[str, str]) -> Figure:
+    """A panel for each modality, with 95 % intervals over test episodes.
+
+    Args:
+        by_modality: modality -> shots -> a row for each method with `value, low, high`.
+        names: methods as people call them; their order gives the colours.
+    """
+    figure, axes = new_figure(columns=len(by_modality), width=4.4 * len(by_modality) + 1, height=5.6, sharey=True)
+    for place, (modality, by_shots) in enumerate(by_modality.items()):
+        axis = axes[0, place]
+        for number, method in enumerate(names):
+            look = {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number // 3 % len(DASHES)]}
+            offset = 0.6 * SPREAD * (number - (len(names) - 1) / 2)
+            _line(axis, by_shots, method, names[method], look, offset=offset, places=True)
+        axis.set_xticks(range(len(by_shots)), [str(shots) for shots in by_shots])
+        headline(axis, modality)
+        name_axes(axis, x="images of each class to learn from", y="" if place else "accuracy")
+    _one_key(figure, axes[0])
+    return figure
+
+
+def _one_key(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all panels, in which each method stands once."""
+    for axis in axes[1:]:
+        for container in axis.containers:
+            container.set_label("_nolegend_")
+    key_below(figure, columns=4)
 
 
 def _line(

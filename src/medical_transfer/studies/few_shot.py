@@ -6,7 +6,6 @@ A seed gives first weights and episodes; the division of the characters is the s
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pandas as pd
@@ -17,10 +16,8 @@ from medical_transfer.config.study_few_shot import StudyFewShot
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.studies.few_shot_names import NAME, SETTING
 from medical_transfer.studies.pipeline import study_pipeline
-from medical_transfer.studies.trials import Done, Failure, Trial
-from medical_transfer.types import Figure, UserError
-
-logger = logging.getLogger(__name__)
+from medical_transfer.studies.trials import Trial
+from medical_transfer.types import Figure
 
 
 def run(
@@ -37,20 +34,9 @@ def run(
     from medical_transfer.studies.few_shot_characters import divided, facts_of  # noqa: PLC0415 - quick command line
     from medical_transfer.studies.few_shot_trials import Given, run_all  # noqa: PLC0415 - brings torch
     from medical_transfer.studies.table import results_table, told_of  # noqa: PLC0415
-    from medical_transfer.studies.time_left import TimeLeft  # noqa: PLC0415
 
-    study, trials = study_few_shot, grid(study_few_shot)
-    given = Given(study, facts_of(study), divided(study), this_session.run_root / "studies" / NAME)
-    clock = TimeLeft(NAME, trials)
-
-    def tell(outcome: Done | Failure, seconds: float) -> None:
-        if isinstance(outcome, Failure):
-            logger.warning("Study %s: trial %s failed: %s", NAME, outcome.trial, outcome.sentence)
-        clock.tell(outcome.trial, seconds)
-
-    done, failures = run_all(given, trials, tell)
-    if not done:
-        raise UserError(f"No trial of study {NAME} ended well; the first said: {failures[0].sentence}")
+    study, root = study_few_shot, this_session.run_root / "studies" / NAME
+    done, failures = run_all(Given(study, facts_of(study), divided(study), root), grid(study))
     return results_table(done, failures), told_of(failures)
 
 

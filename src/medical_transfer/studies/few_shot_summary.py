@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from medical_transfer.config.few_shot import Budget, InnerLoop
 from medical_transfer.config.study_few_shot import StudyFewShot
+from medical_transfer.studies.few_shot_budgets import budget_table
 from medical_transfer.studies.few_shot_names import (
     MEMORY,
     NAME,
@@ -54,7 +54,7 @@ def summary(
         "# Learning from a few images: Omniglot",
         *("\n".join(goal(results, study, shots) for shots in sorted(study.shots)), "## All methods"),
         *(_table(results, study), "## What adaptation gives", adaptation_lines(results, study)),
-        *("## Set-up", _set_up(study), _budgets(study), command(NAME, parameters)),
+        *("## Set-up", _set_up(study), budget_table(study, study.methods), command(NAME, parameters)),
         *failed(failures),
         *("## What this cannot say", LIMITS),
     ]
@@ -67,7 +67,7 @@ def goal(results: pd.DataFrame, study: StudyFewShot, shots: int) -> str:
     if not rows:
         return f"- {shots} shot: nothing was measured."
     best = max(rows, key=lambda method: rows[method]["value"])
-    told = f"- {shots} shot: the highest mean is {_cell(rows[best])}, of {NAMES[best]}"
+    told = f"- {shots} shot: the highest mean is {cell(rows[best])}, of {NAMES[best]}"
     if study.meta_learning.ways != PUBLISHED_WAYS:
         return f"{told}."
     if shots in GOALS:
@@ -93,7 +93,7 @@ def adaptation_lines(results: pd.DataFrame, study: StudyFewShot) -> str:
     ]
     for method, first in found[0].items():
         end = found[last][method]
-        cells = " | ".join(_cell(found[each][method]) for each in steps)
+        cells = " | ".join(cell(found[each][method]) for each in steps)
         lines.append(f"| {NAMES[method]} | {cells} | {_verdict(method, first, end)} |")
     return "\n".join(lines)
 
@@ -118,13 +118,14 @@ def _table(results: pd.DataFrame, study: StudyFewShot) -> str:
         *("", f"| method | seeds | {' | '.join(heads)} | tasks skipped |", "|---" * (len(heads) + 3) + "|"),
     ]
     for method, row in found[metrics[0]].items():
-        cells = [_cell(of[method]) if method in of else "-" for of in found.values()]
+        cells = [cell(of[method]) if method in of else "-" for of in found.values()]
         missed = sum(of[method]["value"] for of in lost if method in of)
         lines.append(f"| {NAMES[method]} | {row['seeds']:g} | {' | '.join(cells)} | {missed:g} |")
     return "\n".join(lines)
 
 
-def _cell(row: Mapping[str, float]) -> str:
+def cell(row: Mapping[str, float]) -> str:
+    """A number with its interval, or to one digit where it has none."""
     if math.isnan(row["low"]):
         return f"{row['value']:.1f}"
     return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
@@ -138,28 +139,3 @@ def _set_up(study: StudyFewShot) -> str:
         f"{val} for meta-validation, which picks the best of {meta.rounds} rounds, {test} for meta-test, each also "
         f"under three quarter turns. {study.size} px, four convolutions of {meta.width} channels."
     )
-
-
-def _budgets(study: StudyFewShot) -> str:
-    meta = study.meta_learning
-    of: dict[str, Budget] = {
-        "maml": meta.maml,
-        "fo_maml": study.fo_maml,
-        "anil": meta.anil,
-        "reptile": meta.reptile,
-        "prototypical": meta.prototypical,
-        "meta_distillation": meta.meta_distill,
-        "plain_distillation": study.plain_distillation,
-    }
-    heads = ["method", "steps", "episodes a step", "classes of one", "queries of each", "rate", "inner rate"]
-    heads += ["inner steps, training", "at test"]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for method in study.methods:
-        own, steps = of[method], 0 if method == "plain_distillation" else of[method].steps
-        inner = ["-"] * 3
-        if isinstance(own, InnerLoop):
-            inner = [f"{own.inner_learning_rate:g}", str(own.inner_steps), str(own.test_steps)]
-        ways, queries, tasks = meta.drawn_for(own)
-        drawn = f"{steps} | {tasks} | {ways} | {queries}"
-        lines.append(f"| {NAMES[method]} | {drawn} | {own.learning_rate:g} | {' | '.join(inner)} |")
-    return "\n".join(lines)

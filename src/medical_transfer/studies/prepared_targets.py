@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from medical_transfer.config.study_transferability import StudyTransferability
+from medical_transfer.config.study_targets import StudyTargets
 from medical_transfer.data.cache import ImageCache
 from medical_transfer.studies.attempt import is_end, sentence_of
 from medical_transfer.studies.inner_session import Stages, run_stages
@@ -40,7 +40,7 @@ class Prepared:
 
 
 def prepare_targets(
-    place: Place, targets: Sequence[Target], study: StudyTransferability
+    place: Place, targets: Sequence[Target], study: StudyTargets, seeds: Sequence[int]
 ) -> tuple[list[Prepared], list[Failure]]:
     """Read and divide the images of all targets; one that cannot be used is named, and the next one is read.
 
@@ -52,22 +52,22 @@ def prepare_targets(
     ready, failures = list[Prepared](), list[Failure]()
     for target in targets:
         try:
-            ready.append(_prepare(place, target, study))
+            ready.append(_prepare(place, target, study, seeds))
             logger.info("Study %s: the images of %s are divided", place.name, target.name)
         except Exception as error:
             if is_end(error):
                 raise
-            failures.append(Failure("", Trial(UNREAD, target.name, study.seeds[0]), math.nan, sentence_of(error)))
+            failures.append(Failure("", Trial(UNREAD, target.name, seeds[0]), math.nan, sentence_of(error)))
             logger.warning("Study %s: %s cannot be used: %s", place.name, target.name, sentence_of(error))
     return ready, failures
 
 
-def _prepare(place: Place, target: Target, study: StudyTransferability) -> Prepared:
+def _prepare(place: Place, target: Target, study: StudyTargets, seeds: Sequence[int]) -> Prepared:
     there = target.unpacked(place.session.run_root / "01_raw/shared")
     root, own = place.root / "prepared" / target.name, parameters_of(there, study)
-    given = place.parameters_of(root / "images", study.seeds[0], own)
+    given = place.parameters_of(root / "images", seeds[0], own)
     handed = run_stages(place.session, READ, given, wanted=("audit", "image_cache", "classes"))
-    manifests = {seed: _divide(place, place.parameters_of(root / str(seed), seed, own), handed) for seed in study.seeds}
+    manifests = {seed: _divide(place, place.parameters_of(root / str(seed), seed, own), handed) for seed in seeds}
     second = run_stages(place.session, NO_SECOND, given, wanted=SECOND)
     return Prepared(there, handed["image_cache"], manifests, second)
 

@@ -1,4 +1,4 @@
-"""Which sets of images the study of scores transfers to, and with which parameters each of them is read.
+"""Which sets of images a study of several sets reads, and with which parameters each of them is read.
 
 A target is named in the study's block, or it is a set that `conf/shared` describes and `targets_root` holds.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from medical_transfer.config.images import Images
-from medical_transfer.config.study_transferability import StudyTarget, StudyTransferability
+from medical_transfer.config.study_targets import StudyTarget, StudyTargets
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.runtime.nearest import did_you_mean
 from medical_transfer.runtime.unpacking import unpacked
@@ -56,7 +56,7 @@ class Target:
         return replace(self, blocks={**self.blocks, "images": {**self.images, "root": str(place)}}, archive=None)
 
 
-def targets_of(study: StudyTransferability, session: SessionFacts) -> list[Target]:
+def targets_of(study: StudyTargets, session: SessionFacts) -> list[Target]:
     """All targets of a study in their order: those of its block, then those of `targets_root`.
 
     Raises:
@@ -66,7 +66,7 @@ def targets_of(study: StudyTransferability, session: SessionFacts) -> list[Targe
     if session.parameters["images"].get("classes"):
         raise UserError(
             "images.classes of this run would be mixed with the classes of every target: take it out, and name your "
-            "images as a target: study_transferability.targets.<name>.images."
+            f"images as a target: {study.block}.targets.<name>.images."
         )
     named = {name: _own(name, target) for name, target in study.targets.items() if target is not None}
     found = {each.name: each for each in _held(study, session)} if study.targets_root else {}
@@ -75,16 +75,16 @@ def targets_of(study: StudyTransferability, session: SessionFacts) -> list[Targe
     if unknown:
         hint = did_you_mean(unknown[0], everything)
         raise UserError(
-            f"study_transferability.only names {', '.join(unknown)}, but the targets are "
-            f"{', '.join(everything)}.{hint} Further ones: study_transferability.targets and targets_root."
+            f"{study.block}.only names {', '.join(unknown)}, but the targets are "
+            f"{', '.join(everything)}.{hint} Further ones: {study.block}.targets and targets_root."
         )
     kept = [each for name, each in everything.items() if study.only is None or name in study.only]
     if not kept:
-        raise UserError("study_transferability has no target: name one in study_transferability.targets.")
+        raise UserError(f"{study.block} has no target: name one in {study.block}.targets.")
     return kept
 
 
-def parameters_of(target: Target, study: StudyTransferability) -> dict[str, Any]:
+def parameters_of(target: Target, study: StudyTargets) -> dict[str, Any]:
     """Runtime parameters under which the images of a target are read and divided."""
     read = {"size": study.image_size}
     if study.max_images is not None:
@@ -98,19 +98,19 @@ def _own(name: str, target: StudyTarget) -> Target:
     return Target(name, {"images": target.images, "split": target.split, "augmentation": target.augmentation})
 
 
-def _held(study: StudyTransferability, session: SessionFacts) -> list[Target]:
+def _held(study: StudyTargets, session: SessionFacts) -> list[Target]:
     """The sets of `conf/shared` that `targets_root` holds."""
     root = study.targets_root or Path()
     known = dict(_described(Path(session.conf_source) / "shared"))
     if not root.is_dir():
         raise UserError(
-            f"study_transferability.targets_root is {root}, which is no folder: name the one with the sets that "
+            f"{study.block}.targets_root is {root}, which is no folder: name the one with the sets that "
             "conf/shared describes, or set it to null to study the named targets alone."
         )
     held = [each for name, blocks in known.items() if (each := _place(name, blocks, root)) is not None]
     if not held:
         raise UserError(
-            f"study_transferability.targets_root, {root}, holds none of the sets that conf/shared describes: expected "
+            f"{study.block}.targets_root, {root}, holds none of the sets that conf/shared describes: expected "
             f"one of {', '.join(f'{name}.tar' for name in known)}, or what they hold, unpacked."
         )
     return held

@@ -43,7 +43,7 @@ def run(
     sources = sources_of(study_transferability, backbones)
     place = Place(NAME, this_session, folders, {"backbones": backbones.model_dump(mode="json")})
     targets = targets_of(study_transferability, this_session)
-    ready, failures = prepare_targets(place, targets, study_transferability)
+    ready, failures = prepare_targets(place, targets, study_transferability, study_transferability.seeds)
     if not ready:
         raise UserError(f"No target of study {NAME} can be used; the first said: {failures[0].sentence}")
     frozen = measure_frozen(place, ready, sources, study_transferability, backbones)
