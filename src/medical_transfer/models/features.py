@@ -144,12 +144,8 @@ def write_views(
     Raises:
         UserError: where the network makes NaN or infinite activations.
     """
-    run = fast_runner(
-        FrozenPart(classifier, cuts),
-        outputs=tuple(f"cut{c}" for c in cuts),
-        size=pixels_NSS3.shape[1],
-        images=(views + 1) * len(slots_n),
-    )
+    frozen, names = FrozenPart(classifier, cuts), tuple(f"cut{c}" for c in cuts)
+    run = fast_runner(frozen, outputs=names, size=pixels_NSS3.shape[1], images=(views + 1) * len(slots_n))
     store, maps = Views(folder), dict[tuple[int, int], ActivationMap]()
     jobs = [(view, start) for view in range(views + 1) for start in range(0, len(slots_n), CHUNK)]
     for view, start in progress(jobs, "Frozen part of the network", unit=f"{CHUNK} images"):

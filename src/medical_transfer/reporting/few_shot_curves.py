@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SPREAD = 0.12
+SPREAD = 0.06
 """Methods stand so far apart on the axis of shots, in places."""
 
 
@@ -42,7 +42,7 @@ def few_shot_figure(
     name_axes(axes[0, 0], x="images of each class to learn from", y="accuracy")
     headline(axes[0, 1], f"What adaptation gives, {curve_shots} image(s) of each class")
     name_axes(axes[0, 1], x="steps on the support set")
-    key_below(figure, columns=4)
+    _one_key(figure, axes[0])
     return figure
 
 
@@ -58,7 +58,7 @@ def few_shot_panels(by_modality: Mapping[str, Mapping[int, pd.DataFrame]], *, na
         axis = axes[0, place]
         for number, method in enumerate(names):
             look = {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number // 3 % len(DASHES)]}
-            offset = 0.6 * SPREAD * (number - (len(names) - 1) / 2)
+            offset = SPREAD * (number - (len(names) - 1) / 2)
             _line(axis, by_shots, method, names[method], look, offset=offset, places=True)
         axis.set_xticks(range(len(by_shots)), [str(shots) for shots in by_shots])
         headline(axis, modality)
