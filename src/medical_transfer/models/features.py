@@ -149,9 +149,8 @@ def write_views(
     store, maps = Views(folder), dict[tuple[int, int], ActivationMap]()
     jobs = [(view, start) for view in range(views + 1) for start in range(0, len(slots_n), CHUNK)]
     for view, start in progress(jobs, "Frozen part of the network", unit=f"{CHUNK} images"):
-        images = as_images(pixels_NSS3[slots_n[start : start + CHUNK]])
-        if view:
-            images = view_of(images, policy, seed, view, start)
+        plain = as_images(pixels_NSS3[slots_n[start : start + CHUNK]])
+        images = view_of(plain, policy, seed, view, start) if view else plain
         for cut, activation in zip(cuts, run(images), strict=True):
             if (cut, view) not in maps:
                 maps[cut, view] = ActivationMap(store.path(cut, view), len(slots_n), activation.shape[1:])
