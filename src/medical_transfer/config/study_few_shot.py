@@ -26,8 +26,8 @@ class StudyFewShot(Block):
     teacher's soft answers; `meta_distillation`: the same from meta-learned weights."""
     seeds: list[int] = Field(default=[0], min_length=1)
     """Seeds of first weights and of episodes to learn from."""
-    seeds_prototypical: list[int] = Field(default=[0, 1, 2], min_length=1)
-    """Those of `prototypical`, which costs little."""
+    seeds_cheap: list[int] = Field(default=[0, 1, 2], min_length=1)
+    """Those of `prototypical` and `anil`, which cost little."""
     classes: tuple[int, int, int] = (764, 50, 150)
     """Characters for meta-training, meta-validation and meta-test; quarter turns make four classes of each."""
     shots: list[int] = Field(default=[1, 5, 10], min_length=1)
@@ -63,7 +63,7 @@ class StudyFewShot(Block):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for name in ("methods", "seeds", "seeds_prototypical", "shots"):
+        for name in ("methods", "seeds", "seeds_cheap", "shots"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"study_few_shot.{name} is {list(values)}: name each once")

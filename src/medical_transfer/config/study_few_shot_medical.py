@@ -78,8 +78,8 @@ class StudyFewShotMedical(StudyTargets):
     meta-trained; the others as in `study_few_shot`, on cached features."""
     seeds: list[int] = Field(default=[0], min_length=1)
     """Seeds of first weights and of episodes to learn from."""
-    seeds_prototypical: list[int] = Field(default=[0, 1, 2], min_length=1)
-    """Those of `prototypical`, which costs little."""
+    seeds_cheap: list[int] = Field(default=[0, 1, 2], min_length=1)
+    """Those of `prototypical` and `anil`, which cost little."""
     shots: list[int] = Field(default=[1, 5, 10], min_length=1)
     """Images of each class to learn from in test episodes."""
     queries: int = Field(default=10, ge=1)
@@ -121,7 +121,7 @@ class StudyFewShotMedical(StudyTargets):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for name in ("methods", "seeds", "seeds_prototypical", "shots", "held_out"):
+        for name in ("methods", "seeds", "seeds_cheap", "shots", "held_out"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{self.block}.{name} is {list(values)}: name each once")

@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from medical_transfer.config.folders import Folders
 from medical_transfer.config.study_few_shot import StudyFewShot
 from medical_transfer.hooks.this_session import SessionFacts
+from medical_transfer.studies.few_shot_budgets import CHEAP
 from medical_transfer.studies.few_shot_names import NAME, SETTING
 from medical_transfer.studies.pipeline import study_pipeline
 from medical_transfer.studies.trials import Trial
@@ -70,5 +71,5 @@ def grid(study: StudyFewShot) -> list[Trial]:
     return [
         Trial(method, SETTING, seed)
         for method in study.methods
-        for seed in (study.seeds_prototypical if method == "prototypical" else study.seeds)
+        for seed in (study.seeds_cheap if method in CHEAP else study.seeds)
     ]

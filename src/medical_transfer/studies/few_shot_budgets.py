@@ -14,6 +14,8 @@ KINDS: dict[str, MetaKind] = {
     "meta_distillation": "meta_distill",
 }
 """Kind of meta-learning of a method, where it has another name."""
+CHEAP = ("prototypical", "anil")
+"""Methods whose meta-training takes so little that they have seeds of their own."""
 UNTRAINED = "plain_distillation"
 """Adapts from first weights that were not meta-trained."""
 

@@ -38,7 +38,7 @@ from medical_transfer.studies.few_shot_asked import (
     tested,
     with_costs,
 )
-from medical_transfer.studies.few_shot_budgets import KINDS, budget_of
+from medical_transfer.studies.few_shot_budgets import CHEAP, KINDS, budget_of
 from medical_transfer.studies.few_shot_medical_names import NAME, RULES, gain, of_set
 from medical_transfer.studies.few_shot_medical_sets import MARK, Fold
 from medical_transfer.studies.trials import Done, Failure, Measured, Trial
@@ -89,7 +89,7 @@ def _seeds_of(study: StudyFewShotMedical, method: str) -> list[int]:
     """Baselines draw no first weights, so that one seed is enough."""
     if method in BASELINES:
         return study.seeds[:1]
-    return study.seeds_prototypical if method == "prototypical" else study.seeds
+    return study.seeds_cheap if method in CHEAP else study.seeds
 
 
 def run_all(given: Given, trials: Sequence[Trial]) -> tuple[list[Done], list[Failure]]:

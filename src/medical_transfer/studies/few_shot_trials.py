@@ -74,7 +74,7 @@ class Given:
 def key_of(given: Given, trial: Trial) -> str:
     """The key of a trial's folder: drawings, parameters and the source text of what makes it."""
     inputs = {"facts": given.facts, "trial": [trial.method, trial.setting, trial.seed]}
-    read = given.study.model_copy(update={"methods": [], "seeds": [], "seeds_prototypical": [], "characters": None})
+    read = given.study.model_copy(update={"methods": [], "seeds": [], "seeds_cheap": [], "characters": None})
     return content_key(inputs=inputs, parameters=[read], modules=MODULES)
 
 
