@@ -45,3 +45,10 @@ def test_a_spread_is_drawn_where_there_is_one():
 def test_what_was_not_run_is_said():
     figure = trade_off_figure(SWEEP[:0], METHODS[:0], names={})
     assert [axis.texts[0].get_text() for axis in figure.axes] == ["no strength was swept", "no methods were compared"]
+
+
+def test_many_methods_look_different():
+    many = pd.concat([METHODS] * 8).assign(method=[f"m{number}" for number in range(16)])
+    bars = trade_off_figure(SWEEP, many, names={}).axes[1].containers
+    looks = {(bar[0].get_color(), bar[0].get_marker()) for bar in bars}
+    assert len(looks) == 16

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 TARGET, SOURCE, DISTANCE = "target_accuracy", "accuracy", "a_distance"
 SITES: Final = {SOURCE: ("source", PALETTE[7], "s"), TARGET: ("target", PALETTE[0], "o")}
+MARKERS: Final = "oD^v"
+"""Another one each time that the colours begin anew."""
 INVARIANCE: Final = "proxy A-distance (0: alike, 2: never alike)"
 
 
@@ -54,10 +56,11 @@ def _of_methods(axis: Axes, methods: pd.DataFrame, names: Mapping[str, str]) -> 
         note(axis, "no methods were compared")
         return
     for place, row in enumerate(methods.to_dict("records")):
-        _one_method(axis, row, PALETTE[place % len(PALETTE)], names.get(row["method"], row["method"]))
+        colour, marker = PALETTE[place % len(PALETTE)], MARKERS[place // len(PALETTE) % len(MARKERS)]
+        _one_method(axis, row, colour, marker, names.get(row["method"], row["method"]))
 
 
-def _one_method(axis: Axes, row: Mapping[Any, Any], colour: str, name: str) -> None:
+def _one_method(axis: Axes, row: Mapping[Any, Any], colour: str, marker: str, name: str) -> None:
     spread = row.get(f"{TARGET}_spread")
     half = None if missing(spread) else spread
-    axis.errorbar(row[DISTANCE], row[TARGET], yerr=half, fmt="o", color=colour, markersize=8, capsize=3, label=name)
+    axis.errorbar(row[DISTANCE], row[TARGET], yerr=half, fmt=marker, color=colour, markersize=8, capsize=3, label=name)
