@@ -93,8 +93,7 @@ def test_a_trial_is_the_main_job_under_its_parameters(whole: Path, mini_set: Pat
     learned = theirs["split"] == "train"
     assert ours.loc[learned, "predicted"].isna().all(), "no metric needs them"
     assert theirs.loc[learned, "predicted"].notna().any()
-    # training images too make enough for a graph, which agrees with torch to the last digits but one
-    pd.testing.assert_frame_equal(ours[~learned], theirs[~learned], rtol=1e-5, atol=1e-6)
+    pd.testing.assert_frame_equal(ours[~learned], theirs[~learned], check_exact=True)
     measured = read_json(main / "08_reporting/finetuned_evaluation.json")["test"]
     assert mine.set_index("metric").loc["auroc", "value"] == measured["auroc"]["estimate"]
     history = pd.read_parquet(root / "08_reporting/finetuned_history.parquet")

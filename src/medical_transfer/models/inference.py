@@ -76,8 +76,7 @@ def predict_logits(
     With `symmetries` the logarithm of the probabilities' mean over an image and these mirror images of it, which a
     softmax turns into that mean: test-time augmentation where every view is as true as the image itself.
     """
-    shown = len(slots_n) * (1 + len(symmetries))
-    run = fast_runner(classifier, outputs=("logits",), size=pixels_NSS3.shape[1], images=shown)
+    run = fast_runner(classifier, outputs=("logits",), size=pixels_NSS3.shape[1])
     chunks = [_logits(run, images, symmetries) for images in in_chunks(pixels_NSS3, slots_n, "Predicting")]
     return np.concatenate(chunks)
 

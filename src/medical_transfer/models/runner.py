@@ -40,7 +40,8 @@ def fast_runner(module: nn.Module, *, outputs: tuple[str, ...], size: int, image
         module: takes images and returns a tensor, or a tuple of as many tensors as there are `outputs`.
         outputs: names of the outputs.
         size: S in pixels.
-        images: how many will be shown to it, where that is known: few are not worth a graph. What comes out is the
+        images: how many will be shown to it, where the result belongs to all of these: few are not worth a graph. Not
+            for predictions, which must not hang on how many images are asked about beside one. What comes out is the
             module as it is now, however it learns on.
     """
     where = device()
