@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,17 @@ class Block(BaseModel):
     """A block of parameters, validated before the first node runs."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def each_once(block: str, **lists: Sequence[object]) -> None:
+    """Refuse lists of a block that name something twice.
+
+    Raises:
+        ValueError: one does; it is named.
+    """
+    for name, values in lists.items():
+        if len(set(values)) < len(values):
+            raise ValueError(f"{block}.{name} is {list(values)}: name each once")
 
 
 def at_home(path: Path) -> Path:

@@ -111,9 +111,14 @@ class MetaLearning(Block):
     prototypical: Prototypical = Prototypical()
     meta_distill: MetaDistill = MetaDistill()
 
+    @property
+    def asked(self) -> Drawn:
+        """What validation draws, and methods that have nothing of their own learn from."""
+        return Drawn(self.ways, self.queries, self.tasks)
+
     def drawn_for(self, own: Budget) -> Drawn:
         """What a method with this budget learns from in a step."""
-        return own.drawn(Drawn(self.ways, self.queries, self.tasks))
+        return own.drawn(self.asked)
 
     def budget_of(self, kind: MetaKind) -> Budget:
         """The block of one method."""

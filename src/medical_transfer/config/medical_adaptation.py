@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from medical_transfer.config.augmentation import Policy
-from medical_transfer.config.base import Block
+from medical_transfer.config.base import Block, each_once
 
 Kind = Literal["dann", "cdan", "mmd", "jmmd", "coral", "mcd", "self_training", "dann_self_training"]
 SimpleMean = Literal["histogram_matching", "stronger_augmentation", "batch_norm", "feature_alignment"]
@@ -39,9 +39,7 @@ class MedicalAdaptation(Block):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for name, asked in (("methods", self.methods), ("simple_means", self.simple_means)):
-            if len(set(asked)) < len(asked):
-                raise ValueError(f"medical_adaptation.{name} is {asked}: name each once")
+        each_once("medical_adaptation", methods=self.methods, simple_means=self.simple_means)
         if not self.methods and not self.simple_means:
             raise ValueError("medical_adaptation.methods and simple_means are both empty: name at least one to compare")
         return self

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medical_transfer.config.base import Block, UserPath
+from medical_transfer.config.base import Block, UserPath, each_once
 
 Compared = Literal[
     "source_only", "dann", "best", "source_textured", "dann_textured", "self_training", "cdan", "mmd", "coral"
@@ -58,10 +58,14 @@ class StudyAdaptation(Block):
     def _each_once_and_whole_rounds(self) -> Self:
         if both := sorted({*self.methods} & {*self.once}):
             raise ValueError(f"study_adaptation.once names {both}, which are among its methods: name each once")
-        for name in ("methods", "once", "seeds", "alphas", "sweep_seeds"):
-            values: list[object] = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"study_adaptation.{name} is {values}: name each once")
+        each_once(
+            "study_adaptation",
+            methods=self.methods,
+            once=self.once,
+            seeds=self.seeds,
+            alphas=self.alphas,
+            sweep_seeds=self.sweep_seeds,
+        )
         if not (self.seeds and (self.methods or self.once)) and not (self.alphas and self.sweep_seeds):
             raise ValueError(
                 "study_adaptation has neither methods with seeds nor alphas with sweep_seeds: nothing runs"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medical_transfer.config.base import Block
+from medical_transfer.config.base import Block, each_once
 
 Temperature = Annotated[float, Field(gt=0)]
 SoftWeight = Annotated[float, Field(gt=0, le=1)]
@@ -45,14 +44,9 @@ class StudyDistillation(Block):
 
     @model_validator(mode="after")
     def _each_once_and_whole_rounds(self) -> Self:
-        lists: dict[str, Sequence[object]] = {
-            "temperatures": self.temperatures,
-            "soft_weights": self.soft_weights,
-            "seeds": self.seeds,
-        }
-        for name, values in lists.items():
-            if len(set(values)) < len(values):
-                raise ValueError(f"study_distillation.{name} is {list(values)}: name each once")
+        each_once(
+            "study_distillation", temperatures=self.temperatures, soft_weights=self.soft_weights, seeds=self.seeds
+        )
         if self.steps % self.rounds:
             raise ValueError(
                 f"study_distillation.steps is {self.steps}, which is not a multiple of study_distillation.rounds, "

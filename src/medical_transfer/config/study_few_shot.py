@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from medical_transfer.config.base import Block, UserPath
+from medical_transfer.config.base import Block, UserPath, each_once
 from medical_transfer.config.few_shot import Anil, Maml, MetaDistill, MetaLearning, Prototypical, Reptile
 
 Compared = Literal["maml", "fo_maml", "anil", "reptile", "prototypical", "plain_distillation", "meta_distillation"]
@@ -63,10 +63,9 @@ class StudyFewShot(Block):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for name in ("methods", "seeds", "seeds_cheap", "shots"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"study_few_shot.{name} is {list(values)}: name each once")
+        each_once(
+            "study_few_shot", methods=self.methods, seeds=self.seeds, seeds_cheap=self.seeds_cheap, shots=self.shots
+        )
         if min(self.shots) < 1:
             raise ValueError(f"study_few_shot.shots is {self.shots}: each is at least 1")
         if not self.fo_maml.first_order or self.meta_learning.maml.first_order:

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from medical_transfer.config.base import each_once
 from medical_transfer.config.few_shot import Anil, Maml, MetaDistill, MetaLearning, Prototypical, Reptile
 from medical_transfer.config.study_targets import StudyTargets
 
@@ -121,10 +122,14 @@ class StudyFewShotMedical(StudyTargets):
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        for name in ("methods", "seeds", "seeds_cheap", "shots", "held_out"):
-            values = getattr(self, name)
-            if len(set(values)) < len(values):
-                raise ValueError(f"{self.block}.{name} is {list(values)}: name each once")
+        each_once(
+            self.block,
+            methods=self.methods,
+            seeds=self.seeds,
+            seeds_cheap=self.seeds_cheap,
+            shots=self.shots,
+            held_out=self.held_out,
+        )
         if min(self.shots) < 1:
             raise ValueError(f"{self.block}.shots is {self.shots}: each is at least 1")
         if not self.fo_maml.first_order or self.meta_learning.maml.first_order:

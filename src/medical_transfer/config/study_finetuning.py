@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medical_transfer.config.base import Block
+from medical_transfer.config.base import Block, each_once
 
 Strategy = Literal["all_frozen", "partial", "discriminative", "full", "lp_ft"]
 Size = Annotated[int, Field(ge=1)] | Literal["all"]
@@ -46,15 +45,13 @@ class StudyFinetuning(Block):
 
     @model_validator(mode="after")
     def _each_once_and_whole_rounds(self) -> Self:
-        lists: dict[str, Sequence[object]] = {
-            "strategies": self.strategies,
-            "sizes": self.sizes,
-            "seeds": self.seeds,
-            "seeds_whole": self.seeds_whole,
-        }
-        for name, values in lists.items():
-            if len(set(values)) < len(values):
-                raise ValueError(f"study_finetuning.{name} is {list(values)}: name each once")
+        each_once(
+            "study_finetuning",
+            strategies=self.strategies,
+            sizes=self.sizes,
+            seeds=self.seeds,
+            seeds_whole=self.seeds_whole,
+        )
         if self.steps % self.rounds:
             raise ValueError(
                 f"study_finetuning.steps is {self.steps}, which is not a multiple of study_finetuning.rounds, "

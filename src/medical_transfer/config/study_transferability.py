@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from medical_transfer.config.base import UserPath
+from medical_transfer.config.base import UserPath, each_once
 from medical_transfer.config.study_targets import StudyTargets
 
 Outcome = Literal["probe", "lp_ft"]
@@ -40,10 +40,7 @@ class StudyTransferability(StudyTargets):
 
     @model_validator(mode="after")
     def _each_once_and_whole_rounds(self) -> Self:
-        lists: dict[str, list[Any]] = {"sources": self.sources, "seeds": self.seeds, "outcomes": self.outcomes}
-        for name, values in lists.items():
-            if len(set(values)) < len(values):
-                raise ValueError(f"study_transferability.{name} is {values}: name each once")
+        each_once("study_transferability", sources=self.sources, seeds=self.seeds, outcomes=self.outcomes)
         if self.steps % self.rounds:
             raise ValueError(
                 f"study_transferability.steps is {self.steps}, which is not a multiple of "

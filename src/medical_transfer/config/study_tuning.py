@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from medical_transfer.config.base import Block
+from medical_transfer.config.base import Block, each_once
 from medical_transfer.config.search_space import Axis, axes_by_name, check_axis
 
 Space = Annotated[dict[str, Axis], BeforeValidator(axes_by_name)]
@@ -45,6 +45,5 @@ class StudyTuning(Block):
     def _can_be_searched(self) -> Self:
         for name, axis in self.space.items():
             check_axis(name, axis)
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"study_tuning.seeds is {self.seeds}: name each once")
+        each_once("study_tuning", seeds=self.seeds)
         return self

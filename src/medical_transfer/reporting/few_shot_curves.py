@@ -32,14 +32,9 @@ def few_shot_figure(
         curve_shots: shots of the second panel, for its headline.
     """
     figure, axes = new_figure(columns=2, width=11.0, height=5.2)
+    _over_shots(axes[0, 0], by_shots, names, "Test episodes, 95 % intervals", y="accuracy")
     for number, method in enumerate(names):
-        look = {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number % len(DASHES)]}
-        offset = SPREAD * (number - (len(names) - 1) / 2)
-        _line(axes[0, 0], by_shots, method, names[method], look, offset=offset, places=True)
-        _line(axes[0, 1], by_steps, method, names[method], look)
-    axes[0, 0].set_xticks(range(len(by_shots)), [str(shots) for shots in by_shots])
-    headline(axes[0, 0], "Test episodes, 95 % intervals")
-    name_axes(axes[0, 0], x="images of each class to learn from", y="accuracy")
+        _line(axes[0, 1], by_steps, method, names[method], _look(number))
     headline(axes[0, 1], f"What adaptation gives, {curve_shots} image(s) of each class")
     name_axes(axes[0, 1], x="steps on the support set")
     _one_key(figure, axes[0])
@@ -55,16 +50,25 @@ def few_shot_panels(by_modality: Mapping[str, Mapping[int, pd.DataFrame]], *, na
     """
     figure, axes = new_figure(columns=len(by_modality), width=4.4 * len(by_modality) + 1, height=5.6, sharey=True)
     for place, (modality, by_shots) in enumerate(by_modality.items()):
-        axis = axes[0, place]
-        for number, method in enumerate(names):
-            look = {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number // 3 % len(DASHES)]}
-            offset = SPREAD * (number - (len(names) - 1) / 2)
-            _line(axis, by_shots, method, names[method], look, offset=offset, places=True)
-        axis.set_xticks(range(len(by_shots)), [str(shots) for shots in by_shots])
-        headline(axis, modality)
-        name_axes(axis, x="images of each class to learn from", y="" if place else "accuracy")
+        _over_shots(axes[0, place], by_shots, names, modality, y="" if place else "accuracy", alike=3)
     _one_key(figure, axes[0])
     return figure
+
+
+def _over_shots(
+    axis: Axes, by_shots: Mapping[int, pd.DataFrame], names: Mapping[str, str], title: str, *, y: str, alike: int = 1
+) -> None:
+    """Methods side by side at every number of shots; `alike`: so many neighbours have one kind of line."""
+    for number, method in enumerate(names):
+        offset = SPREAD * (number - (len(names) - 1) / 2)
+        _line(axis, by_shots, method, names[method], _look(number, alike), offset=offset, places=True)
+    axis.set_xticks(range(len(by_shots)), [str(shots) for shots in by_shots])
+    headline(axis, title)
+    name_axes(axis, x="images of each class to learn from", y=y)
+
+
+def _look(number: int, alike: int = 1) -> dict[str, Any]:
+    return {"color": PALETTE[number % len(PALETTE)], "linestyle": DASHES[number // alike % len(DASHES)]}
 
 
 def _one_key(figure: Figure, axes: Sequence[Axes]) -> None:

@@ -13,6 +13,8 @@ from medical_transfer.runtime.files import sha256_of
 
 PROJECT = Path(__file__).parents[3]
 """The project's folder (the one with `pyproject.toml`) in a checkout."""
+SETS_BESIDE = PROJECT.parent / "shared/data"
+"""Where studies look for sets of images that nobody named: `../shared/data` beside the project."""
 
 
 def in_project(path: str | Path) -> Path:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medical_transfer.config.study_adaptation import StudyAdaptation
 from medical_transfer.data.mnist import Mnist, read_mnist, with_margin
 from medical_transfer.runtime.files import sha256_of
-from medical_transfer.runtime.provenance import PROJECT
+from medical_transfer.runtime.provenance import SETS_BESIDE
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.types import UserError
@@ -26,7 +26,7 @@ MODULES = ("medical_transfer.studies.digit_sites", "medical_transfer.data.mnist"
 SIDE = 32
 SOURCE_JUDGED = 1_000
 """Source digits for validation, and as many test digits."""
-BESIDE = PROJECT.parent / "shared/data/mnist_m_train15k.npz"
+BESIDE = SETS_BESIDE / "mnist_m_train15k.npz"
 """Where MNIST-M is looked for where nothing else is said."""
 HOW = "put mnist_m_train15k.npz there, or name your file in study_adaptation.target"
 

@@ -30,7 +30,6 @@ from medical_transfer.types import Interval, UserError
 
 logger = logging.getLogger(__name__)
 
-TAUGHT = ("plain_distillation", "meta_distillation")
 SEED = 0
 """Of the test episodes, which are the same for all trials."""
 

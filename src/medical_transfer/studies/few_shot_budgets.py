@@ -18,10 +18,16 @@ CHEAP = ("prototypical", "anil")
 """Methods whose meta-training takes so little that they have seeds of their own."""
 UNTRAINED = "plain_distillation"
 """Adapts from first weights that were not meta-trained."""
+TAUGHT = (UNTRAINED, "meta_distillation")
+"""Methods with a teacher."""
 
 
 class Asked(Protocol):
     """What a study's block says of episodes and budgets."""
+
+    @property
+    def shots(self) -> list[int]:
+        """Images of each class to learn from in test episodes."""
 
     @property
     def queries(self) -> int:

@@ -15,11 +15,11 @@ from medical_transfer.config.study_few_shot import StudyFewShot
 from medical_transfer.data.episodes import TaskSet, divide_classes, task_set
 from medical_transfer.data.omniglot import OmniglotReader
 from medical_transfer.runtime.files import sha256_of
-from medical_transfer.runtime.provenance import PROJECT
+from medical_transfer.runtime.provenance import SETS_BESIDE
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import UserError
 
-BESIDE = PROJECT.parent / "shared/data/omniglot_background.npz"
+BESIDE = SETS_BESIDE / "omniglot_background.npz"
 """Where Omniglot is looked for where nothing else is said."""
 
 Parts = tuple[TaskSet, TaskSet, TaskSet]

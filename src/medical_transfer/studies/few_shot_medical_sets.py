@@ -20,8 +20,8 @@ from medical_transfer.data.episodes import Shape, TaskSet, task_set
 from medical_transfer.hooks.this_session import SessionFacts
 from medical_transfer.methods.meta_distill import TOLD
 from medical_transfer.models.source import Source
-from medical_transfer.runtime.provenance import PROJECT
-from medical_transfer.studies.few_shot_asked import TAUGHT
+from medical_transfer.runtime.provenance import SETS_BESIDE
+from medical_transfer.studies.few_shot_budgets import TAUGHT
 from medical_transfer.studies.few_shot_characters import Parts
 from medical_transfer.studies.few_shot_medical_names import SET
 from medical_transfer.studies.frozen import all_images, features_of
@@ -33,8 +33,6 @@ from medical_transfer.types import UserError
 
 logger = logging.getLogger(__name__)
 
-BESIDE = PROJECT.parent / "shared/data"
-"""Where sets are looked for where nothing else is said."""
 MARK = ": "
 """Between the names of a set and of its class."""
 
@@ -53,13 +51,13 @@ def sets_of(study: StudyFewShotMedical, session: SessionFacts) -> tuple[list[Tar
     Raises:
         UserError: there is none, or `only` names one that there is not.
     """
-    root = study.targets_root or (BESIDE if BESIDE.is_dir() else None)
+    root = study.targets_root or (SETS_BESIDE if SETS_BESIDE.is_dir() else None)
     there = targets_of(study.model_copy(update={"targets_root": root}), session)
     known = [each for each in there if each.name in study.modalities]
     asked = [name for name in study.modalities if study.targets.get(name, True) is not None]
     wanted = asked if study.only is None else study.only
     missing = [name for name in wanted if name not in {each.name for each in known}]
-    said = f"is not among study_few_shot_medical.targets, and {root or BESIDE} does not hold it"
+    said = f"is not among study_few_shot_medical.targets, and {root or SETS_BESIDE} does not hold it"
     return known, [_unused(name, f"{name} {said}: put {name}.tar there, or name it as a target.") for name in missing]
 
 

@@ -8,15 +8,13 @@ from typing import Any
 import pandas as pd
 
 from medical_transfer.config.study_few_shot_medical import StudyFewShotMedical
-from medical_transfer.studies.few_shot_budgets import UNTRAINED, budget_table
+from medical_transfer.studies.few_shot_budgets import TAUGHT, UNTRAINED, budget_table
 from medical_transfer.studies.few_shot_medical_gains import ABOVE, BELOW, Gain, gains_of, of_modality
 from medical_transfer.studies.few_shot_medical_names import NAME, NAMES, meta_learned, of_set
 from medical_transfer.studies.few_shot_medical_tables import fold_lines, set_table
-from medical_transfer.studies.few_shot_names import MEMORY, TRAINING, accuracy, adaptation, by_method, skipped
-from medical_transfer.studies.few_shot_summary import cell
+from medical_transfer.studies.few_shot_names import by_method
+from medical_transfer.studies.few_shot_table import method_table
 from medical_transfer.studies.words import command, failed
-
-TAUGHT = "meta_distillation"
 
 LIMITS = """\
 - Intervals are over test episodes of the images that are here, not over patients or hospitals: two episodes share
@@ -91,22 +89,8 @@ def _of_method(name: str, gains: Sequence[Gain]) -> str:
 
 
 def _modality(mine: pd.DataFrame, study: StudyFewShotMedical) -> str:
-    shots = sorted(study.shots)
-    metrics = [*map(accuracy, shots), TRAINING, MEMORY, *map(adaptation, shots)]
-    found = {metric: by_method(mine, metric) for metric in metrics}
-    lost = [by_method(mine, skipped(each)) for each in shots]
-    heads = [*(f"{each} shot" for each in shots), "training, s", "peak memory, MiB"]
-    heads += [f"task, ms, {each} shot" for each in shots]
-    lines = [
-        f"Mean accuracy of {study.episodes} test episodes (95 % interval over episodes); chance is "
-        f"{1 / study.meta_learning.ways:.2f}.",
-        *("", f"| method | seeds | {' | '.join(heads)} | tasks skipped |", "|---" * (len(heads) + 3) + "|"),
-    ]
-    for method, row in found[metrics[0]].items():
-        cells = [cell(of[method]) if method in of else "-" for of in found.values()]
-        missed = sum(of[method]["value"] for of in lost if method in of)
-        lines.append(f"| {NAMES[method]} | {row['seeds']:g} | {' | '.join(cells)} | {missed:g} |")
-    return "\n".join([*lines, *_by_set(mine, study)])
+    chance = f"; chance is {1 / study.meta_learning.ways:.2f}"
+    return "\n".join([method_table(mine, study, NAMES, chance), *_by_set(mine, study)])
 
 
 def _by_set(mine: pd.DataFrame, study: StudyFewShotMedical) -> list[str]:
@@ -139,7 +123,7 @@ def _gain_table(gains: Sequence[Gain], study: StudyFewShotMedical) -> str:
 
 def _set_up(study: StudyFewShotMedical) -> str:
     meta, teacher = study.meta_learning, ""
-    if {UNTRAINED, TAUGHT} & set(study.methods):
+    if set(TAUGHT) & set(study.methods):
         teacher = f"The teacher sees features of `{study.teacher_source}`, its head fitted to each support set. "
     return (
         f"{meta.ways}-way episodes within one set, {study.queries} queries a class; one meta-training for all shots, "

@@ -42,6 +42,7 @@ from medical_transfer.studies.few_shot_budgets import CHEAP, KINDS, budget_of
 from medical_transfer.studies.few_shot_medical_names import NAME, RULES, gain, of_set
 from medical_transfer.studies.few_shot_medical_sets import MARK, Fold
 from medical_transfer.studies.trials import Done, Failure, Measured, Trial
+from medical_transfer.training.meta_train import feature_scale
 
 MODULES = tuple(
     f"medical_transfer.{name}"
@@ -52,8 +53,6 @@ MODULES = tuple(
     )
 )
 EPISODES = "episodes.parquet"
-SMALLEST = 1e-6
-"""A feature that varies less is divided by this."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +147,7 @@ def _run(given: Given, trial: Trial, folder: Path) -> Found:
 
 def _rule(name: str, train: TaskSet, ways: int) -> Answer:
     """A baseline on features that are standardised as those of the networks are: by the images of meta-training."""
-    mine_N = np.isin(train.rows.labels_N, train.classes)
-    known_ND = torch.from_numpy(np.asarray(train.rows.views_V[0][mine_N], dtype=np.float32)).to(device())
-    mean_D, std_D = known_ND.mean(dim=0), known_ND.std(dim=0).clamp(min=SMALLEST)
+    mean_D, std_D = (each.to(device()) for each in feature_scale(train))
 
     def answers(task: Task) -> torch.Tensor:
         support, query = ((each - mean_D) / std_D for each in (task.support, task.query))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,17 +9,8 @@ import pandas as pd
 
 from medical_transfer.config.study_few_shot import StudyFewShot
 from medical_transfer.studies.few_shot_budgets import budget_table
-from medical_transfer.studies.few_shot_names import (
-    MEMORY,
-    NAME,
-    NAMES,
-    TRAINING,
-    accuracy,
-    adaptation,
-    after,
-    by_method,
-    skipped,
-)
+from medical_transfer.studies.few_shot_names import NAME, NAMES, accuracy, after, by_method
+from medical_transfer.studies.few_shot_table import cell, method_table
 from medical_transfer.studies.words import command, failed
 
 GOALS = {1: 0.97, 5: 0.99}
@@ -53,7 +43,7 @@ def summary(
     parts = [
         "# Learning from a few images: Omniglot",
         *("\n".join(goal(results, study, shots) for shots in sorted(study.shots)), "## All methods"),
-        *(_table(results, study), "## What adaptation gives", adaptation_lines(results, study)),
+        *(method_table(results, study, NAMES), "## What adaptation gives", adaptation_lines(results, study)),
         *("## Set-up", _set_up(study), budget_table(study, study.methods), command(NAME, parameters)),
         *failed(failures),
         *("## What this cannot say", LIMITS),
@@ -104,31 +94,6 @@ def _verdict(method: str, first: Mapping[str, float], end: Mapping[str, float]) 
     if end["low"] > first["high"]:
         return "adaptation helps"
     return "adaptation **harms**" if end["high"] < first["low"] else "no difference shown"
-
-
-def _table(results: pd.DataFrame, study: StudyFewShot) -> str:
-    shots = sorted(study.shots)
-    metrics = [*map(accuracy, shots), TRAINING, MEMORY, *map(adaptation, shots)]
-    found = {metric: by_method(results, metric) for metric in metrics}
-    lost = [by_method(results, skipped(each)) for each in shots]
-    heads = [*(f"{each} shot" for each in shots), "training, s", "peak memory, MiB"]
-    heads += [f"task, ms, {each} shot" for each in shots]
-    lines = [
-        f"Mean accuracy of {study.episodes} test episodes (95 % interval over episodes).",
-        *("", f"| method | seeds | {' | '.join(heads)} | tasks skipped |", "|---" * (len(heads) + 3) + "|"),
-    ]
-    for method, row in found[metrics[0]].items():
-        cells = [cell(of[method]) if method in of else "-" for of in found.values()]
-        missed = sum(of[method]["value"] for of in lost if method in of)
-        lines.append(f"| {NAMES[method]} | {row['seeds']:g} | {' | '.join(cells)} | {missed:g} |")
-    return "\n".join(lines)
-
-
-def cell(row: Mapping[str, float]) -> str:
-    """A number with its interval, or to one digit where it has none."""
-    if math.isnan(row["low"]):
-        return f"{row['value']:.1f}"
-    return f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
 
 def _set_up(study: StudyFewShot) -> str:

@@ -21,7 +21,6 @@ from medical_transfer.runtime.seeds import derive_seed
 from medical_transfer.runtime.stage import content_key, once
 from medical_transfer.studies.few_shot_asked import (
     SEED,
-    TAUGHT,
     Found,
     in_turn,
     kept,
@@ -30,6 +29,7 @@ from medical_transfer.studies.few_shot_asked import (
     tested,
     with_costs,
 )
+from medical_transfer.studies.few_shot_budgets import TAUGHT
 from medical_transfer.studies.few_shot_characters import Parts
 from medical_transfer.studies.few_shot_names import NAME, after
 from medical_transfer.studies.few_shot_teacher import told_features

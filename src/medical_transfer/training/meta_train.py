@@ -24,6 +24,7 @@ from medical_transfer.training.fit import fit
 HIDDEN = 4
 """Hidden units over cached features, times `width`."""
 SMALLEST = 1e-6
+"""A feature that varies less is divided by this."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ class EpisodeFeed:
         """Validation episodes with the most shots of meta-training."""
         steps, seed = -(-self.meta.val_episodes // self.meta.tasks), derive_seed(self.seed, "validation episodes")
         judged = self.train if self.val is None else self.val
-        drawn = Drawn(self.meta.ways, self.meta.queries, self.meta.tasks)
-        return [self._batches(judged, [max(self.meta.shots)], drawn, steps=steps, seed=seed)]
+        return [self._batches(judged, [max(self.meta.shots)], self.meta.asked, steps=steps, seed=seed)]
 
     @staticmethod
     def _batches(task_set: TaskSet, shots: list[int], drawn: Drawn, *, steps: int, seed: int) -> EpisodeBatches:
@@ -104,7 +104,13 @@ def _network(meta: MetaLearning, train: TaskSet, *, ways: int | None, seed: int)
     inputs = train.rows.views_V[0]
     if inputs.ndim > 2:
         return ConvNetwork(size=inputs.shape[1], width=meta.width, ways=ways, seed=seed)
+    mean_D, std_D = feature_scale(train)
+    return FeatureNetwork(mean_D=mean_D, std_D=std_D, hidden=HIDDEN * meta.width, ways=ways, seed=seed)
+
+
+def feature_scale(train: TaskSet) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (D,) of the features of the classes that a set draws from."""
     mine_N = np.isin(train.rows.labels_N, train.classes)
-    features_ND = torch.from_numpy(np.asarray(inputs[train.rows.slots_VN[0][mine_N]], dtype=np.float32))
-    std_D = features_ND.std(dim=0).clamp(min=SMALLEST)
-    return FeatureNetwork(mean_D=features_ND.mean(dim=0), std_D=std_D, hidden=HIDDEN * meta.width, ways=ways, seed=seed)
+    slots_M = train.rows.slots_VN[0][mine_N]
+    features_MD = torch.from_numpy(np.asarray(train.rows.views_V[0][slots_M], dtype=np.float32))
+    return features_MD.mean(dim=0), features_MD.std(dim=0).clamp(min=SMALLEST)
