@@ -57,15 +57,15 @@ def study_of(**fields) -> StudyFewShotMedical:
     return StudyFewShotMedical(**(toy | fields))
 
 
-def toy_set(*, small: str = "") -> TaskSet:
-    """Classes that lie apart on the first feature; `small` is a class whose images are all of one patient."""
+def toy_set(*, small: str = "", patients: int = 1) -> TaskSet:
+    """Classes that lie apart on the first feature; `small` is a class whose images are of so few patients."""
     rng, labels = np.random.default_rng(0), list[str]()
     for name, said in MODALITIES.items():
         for label in ("no", "yes") if isinstance(said, str) else sorted(said):
             labels += [f"{name}: {label}"] * EACH
     features = rng.normal(size=(len(labels), FEATURES)).astype(np.float32)
     features[:, 0] += [9.0 * label.endswith(("yes", "a", "c", "e")) for label in labels]
-    groups = [label if label == small else f"{number}" for number, label in enumerate(labels)]
+    groups = [f"{number % patients}" if label == small else f"_{number}" for number, label in enumerate(labels)]
     whole = task_set(features, labels, groups, {label: label.split(": ")[0] for label in labels})
     return whole.told({"features": (features[:, :2],)})
 
@@ -132,6 +132,12 @@ def test_a_set_that_is_too_small_is_named_and_the_other_folds_go_on(caplog):
     assert "brain has 2 classes for this study, fewer than the 3" in large_enough(found, three)[1][0].sentence
     with pytest.raises(UserError, match=r"No set of modality MRI can be used.*study_few_shot_medical\.validation"):
         folds_of(found, study, ["breast", "lungs"])
+
+
+@pytest.mark.parametrize(("patients", "fits"), [(3, False), (4, True)])
+def test_a_class_needs_a_patient_for_each_image_of_an_episode(patients, fits):
+    study = study_of(shots=[1, 2], queries=2)
+    assert ("breast" in large_enough(toy_set(small="breast: yes", patients=patients), study)[0]) == fits
 
 
 def test_every_method_is_tested_in_every_fold(whole):
