@@ -5,7 +5,9 @@
 
 The bare forward gets pixels that are decoded, cut into batches of the same size and turned into floats before the clock
 starts, and gives logits. Prediction reads each JPEG, decodes it, sends it through the same network, measures its
-novelty and writes the table; only looking for the files and loading the model are left out. Both in turn, each round.
+novelty and writes the table; only looking for the files and loading the model are left out. The third way reads and
+decodes alone. All in turn, each round. Where both the network and decoding keep every core busy, prediction cannot be
+faster than their seconds together: that bound is printed as a ratio too.
 
 Memory: `kedro run --pipeline=predict` in a fresh process on small drawn JPEGs with a network of 0.3 million parameters;
 from outside its anonymous memory is read every 20 ms, as in memory.py. Linux only.
@@ -33,7 +35,7 @@ from session import run_stages
 
 from medical_transfer.runtime.files import read_json
 
-BARE, OURS = "bare forward", "prediction"
+BARE, OURS, READING = "bare forward", "prediction", "reading and decoding"
 CLASSES = ("across", "along")
 GOAL, MEMORY_GOAL = 0.9, 1.1
 
@@ -55,6 +57,10 @@ def main() -> None:
             [bare / ours for bare, ours in zip(seconds[BARE], seconds[OURS], strict=True)],
             at_least=GOAL,
         ),
+        Ratio(
+            f"the same, were nothing lost between {BARE} and {READING}",
+            [bare / (bare + rest) for bare, rest in zip(seconds[BARE], seconds[READING], strict=True)],
+        ),
         *(
             Ratio(f"anonymous memory of prediction at {b:,} / {a:,} files", [peaks[b] / peaks[a]], at_most=MEMORY_GOAL)
             for a, b in pairwise(peaks)
@@ -65,12 +71,14 @@ def main() -> None:
 
 
 def speed(arguments: argparse.Namespace, scratch: Path) -> dict[str, list[float]]:
-    """Seconds of both ways in each round."""
+    """Seconds of all ways in each round."""
     from medical_transfer.config.predict import Predict  # noqa: PLC0415 - torch, which the child's parent may not need
     from medical_transfer.data.decode import decode  # noqa: PLC0415
     from medical_transfer.data.new_images import find_new_images  # noqa: PLC0415
+    from medical_transfer.evaluation.new_table import Seen  # noqa: PLC0415
     from medical_transfer.evaluation.parts import write_in_parts  # noqa: PLC0415
     from medical_transfer.evaluation.predictor import load  # noqa: PLC0415
+    from medical_transfer.evaluation.stream import parts_of  # noqa: PLC0415
     from medical_transfer.models.checkpoint import load_checkpoint  # noqa: PLC0415
     from medical_transfer.models.runner import CHUNK, as_images, fast_runner  # noqa: PLC0415
 
@@ -89,7 +97,13 @@ def speed(arguments: argparse.Namespace, scratch: Path) -> dict[str, list[float]
         (scratch / "out").mkdir()
         write_in_parts(scratch / "out", predictor, new, part_images=asked.part_images)
 
-    jobs = {BARE: lambda: [bare(batch) for batch in batches], OURS: predict}
+    def read_and_decode() -> None:
+        nothing = np.zeros((CHUNK, len(CLASSES)), dtype=np.float32)
+        see = lambda pixels: Seen(nothing[: len(pixels)], nothing[: len(pixels), 0], nothing[: len(pixels)])  # noqa: E731
+        for _ in parts_of(new, see, classes=len(CLASSES), part_images=asked.part_images):
+            pass
+
+    jobs = {BARE: lambda: [bare(batch) for batch in batches], OURS: predict, READING: read_and_decode}
     for job in jobs.values():
         job()  # warms up
     return interleaved(jobs, rounds=arguments.rounds)
