@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -106,6 +107,15 @@ def test_what_is_said(case: str) -> None:
         assert "worse than" not in said
         assert "tell the sites apart" not in said
         assert "Every other way" not in said
+
+
+@pytest.mark.parametrize(("apart", "raised"), [(1.79, False), (1.8, True), (None, False)])
+def test_sites_that_share_nothing_raise_an_alarm_whatever_was_chosen(apart: float | None, raised: bool) -> None:
+    for chosen in ("dann", "source_only"):
+        given = compared(chosen, source_only=0.5, dann=0.7)
+        said = " ".join(sentences(replace(given, invariance={"source_only": apart, "dann": 0.1})))  # type: ignore[arg-type]
+        assert ("Alarm about the sites" in said) == raised
+        assert ("(1.80 of 2 told apart)" in said) == raised
 
 
 def test_the_page_escapes_names_and_holds_tables_figure_and_alarms() -> None:
