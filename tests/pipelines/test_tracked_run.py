@@ -95,6 +95,7 @@ import signal, sys
 from kedro.framework.cli.cli import main
 from medical_transfer.pipelines.ingestion import nodes
 number = int(sys.argv.pop())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 nodes.check_trainable = lambda *_: signal.raise_signal(number)
 main()
 """
