@@ -99,7 +99,11 @@ def speed(arguments: argparse.Namespace, scratch: Path) -> dict[str, list[float]
 
     def read_and_decode() -> None:
         nothing = np.zeros((CHUNK, len(CLASSES)), dtype=np.float32)
-        see = lambda pixels: Seen(nothing[: len(pixels)], nothing[: len(pixels), 0], nothing[: len(pixels)])  # noqa: E731
+
+        def see(pixels: np.ndarray) -> Seen:
+            rows = nothing[: len(pixels)]
+            return Seen(rows, rows[:, 0], rows)
+
         for _ in parts_of(new, see, classes=len(CLASSES), part_images=asked.part_images):
             pass
 

@@ -124,3 +124,15 @@ class MetaLearning(Block):
         """The block of one method."""
         block: Budget = getattr(self, kind)
         return block
+
+
+def shots_and_orders(block: str, shots: list[int], maml: Maml, fo_maml: Maml) -> None:
+    """Refuse what no study of few-shot learning can ask for.
+
+    Raises:
+        ValueError: a number of shots below 1, or MAML of both orders is not `maml` of second and `fo_maml` of first.
+    """
+    if min(shots) < 1:
+        raise ValueError(f"{block}.shots is {shots}: each is at least 1")
+    if not fo_maml.first_order or maml.first_order:
+        raise ValueError(f"{block} compares MAML of second order (maml) with first order (fo_maml)")

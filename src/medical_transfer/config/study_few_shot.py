@@ -7,7 +7,15 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from medical_transfer.config.base import Block, UserPath, each_once
-from medical_transfer.config.few_shot import Anil, Maml, MetaDistill, MetaLearning, Prototypical, Reptile
+from medical_transfer.config.few_shot import (
+    Anil,
+    Maml,
+    MetaDistill,
+    MetaLearning,
+    Prototypical,
+    Reptile,
+    shots_and_orders,
+)
 
 Compared = Literal["maml", "fo_maml", "anil", "reptile", "prototypical", "plain_distillation", "meta_distillation"]
 
@@ -66,8 +74,5 @@ class StudyFewShot(Block):
         each_once(
             "study_few_shot", methods=self.methods, seeds=self.seeds, seeds_cheap=self.seeds_cheap, shots=self.shots
         )
-        if min(self.shots) < 1:
-            raise ValueError(f"study_few_shot.shots is {self.shots}: each is at least 1")
-        if not self.fo_maml.first_order or self.meta_learning.maml.first_order:
-            raise ValueError("study_few_shot compares MAML of second order (maml) with first order (fo_maml)")
+        shots_and_orders("study_few_shot", self.shots, self.meta_learning.maml, self.fo_maml)
         return self

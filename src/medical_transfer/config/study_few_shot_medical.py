@@ -7,7 +7,15 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from medical_transfer.config.base import each_once
-from medical_transfer.config.few_shot import Anil, Maml, MetaDistill, MetaLearning, Prototypical, Reptile
+from medical_transfer.config.few_shot import (
+    Anil,
+    Maml,
+    MetaDistill,
+    MetaLearning,
+    Prototypical,
+    Reptile,
+    shots_and_orders,
+)
 from medical_transfer.config.study_targets import StudyTargets
 
 Asked = Literal[
@@ -130,8 +138,5 @@ class StudyFewShotMedical(StudyTargets):
             shots=self.shots,
             held_out=self.held_out,
         )
-        if min(self.shots) < 1:
-            raise ValueError(f"{self.block}.shots is {self.shots}: each is at least 1")
-        if not self.fo_maml.first_order or self.meta_learning.maml.first_order:
-            raise ValueError(f"{self.block} compares MAML of second order (maml) with first order (fo_maml)")
+        shots_and_orders(self.block, self.shots, self.meta_learning.maml, self.fo_maml)
         return self

@@ -114,8 +114,8 @@ def _without_labels(compared: Compared) -> list[str]:
     return said
 
 
-def _told_apart(distance: float | None) -> bool:
-    return distance is not None and not missing(distance) and distance >= TOLD_APART
+def _told_apart(distance: float) -> bool:
+    return not missing(distance) and distance >= TOLD_APART
 
 
 def _with_labels(compared: Compared) -> list[str]:
