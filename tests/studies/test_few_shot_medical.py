@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from medical_transfer.studies.few_shot_medical_sets import folds_of, large_enoug
 from medical_transfer.studies.few_shot_medical_summary import answer
 from medical_transfer.studies.few_shot_medical_trials import EPISODES, Given, digest_of, grid, key_of, run_all
 from medical_transfer.studies.table import results_table, told_of
+from medical_transfer.studies.trials import Trial
 from medical_transfer.types import UserError
 
 EACH, FEATURES, TESTED = 8, 2, 6
@@ -213,6 +215,15 @@ def test_page_and_figure_know_all_methods_and_folds(whole, tmp_path):
     figure = few_shot_medical.draw(results, study)
     assert [len(axis.containers) for axis in figure.axes] == [len(NAMES)] * 2
     assert len(figure.legends[0].get_texts()) == len(NAMES)
+
+
+def test_a_key_knows_features_patients_and_what_is_asked(whole):
+    study, given = whole[:2]
+    fewer = study.model_copy(update={"episodes": TESTED - 1})
+    trial = Trial("anil", "CT", 0)
+    others = (replace(given, facts="other features"), replace(given, study=fewer))
+    assert len({key_of(each, trial) for each in (given, *others)}) == 3
+    assert digest_of(toy_set()) == digest_of(toy_set()) != digest_of(toy_set(small="breast: yes"))
 
 
 def row(method: str, metric: str, value: float, *, half: float = 0.01, seed: int = 0) -> dict:
