@@ -100,3 +100,11 @@ def test_adamatch_against_a_loop(shape, threshold):
     mask = confident(torch.from_numpy(targets), threshold)
     found = adamatch(torch.from_numpy(targets), torch.from_numpy(strong), mask)
     assert float(found) == pytest.approx(total / len(weak))
+
+
+def test_no_gradient_goes_through_adamatchs_targets():
+    targets = torch.tensor([[0.8, 0.2]], requires_grad=True)
+    strong = torch.tensor([[0.5, -0.5]], requires_grad=True)
+    adamatch(targets, strong, torch.tensor([True])).backward()
+    assert strong.grad.any()
+    assert targets.grad is None

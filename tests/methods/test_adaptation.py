@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
+from torch.nn import functional
 
 import toy
 from medical_transfer.config.adaptation import ADAPTING
@@ -194,6 +195,15 @@ def source_with(source: Seen, batch) -> Seen:
     return Seen(source.features, source.logits, batch.labels_N)
 
 
+def test_mcd_is_the_second_heads_loss_less_what_both_heads_disagree_about_on_the_target():
+    method, batch = started("mcd", own={"weight": 2.0})
+    source, target, _ = method._see(batch)
+    second = functional.cross_entropy(method.adversary(source.features), batch.labels_N)
+    of_both = [head(target.features).softmax(dim=1) for head in (method.classify, method.adversary)]
+    expected = second - 2 * (of_both[0] - of_both[1]).abs().mean()
+    torch.testing.assert_close(method.domain_term(source_with(source, batch), target, None, 0.5).total, expected)
+
+
 def grad_of(method, batch, part):
     method.zero_grad()
     method.losses(batch, 1.0).total.backward()
@@ -249,10 +259,25 @@ def test_cdan_weighs_images_by_their_certainty_where_it_is_asked_to(entropy):
     torch.testing.assert_close(method.domain_term(source, target, None, 0.5).total, weighted if entropy else plain)
 
 
+def test_what_cdan_tells_domains_apart_by_is_features_times_probabilities():
+    method, _ = started("cdan")
+    seen = drawn(0, spread=2.0, width=method.aligned_dim)
+    rows = torch.einsum("nd,nc->ndc", seen.features, seen.logits.softmax(dim=1)).flatten(1)
+    discriminator = method.adversary.discriminator.eval()
+    torch.testing.assert_close(method.adversary(seen, 1.0), discriminator.layers(rows))
+
+
+def drawn(seed: int, *, spread: float, width: int = 3) -> Seen:
+    """Features and logits of 12 images, surer with a larger `spread`."""
+    rng = np.random.default_rng(seed)
+    features, logits = rng.normal(size=(12, width)), rng.normal(0, spread, size=(12, 2))
+    return Seen(torch.from_numpy(features).float(), torch.from_numpy(logits).float())
+
+
 def test_self_training_counts_images_by_the_rule_that_is_asked_for():
-    own = {"threshold": 0.6, "share": 0.5}
-    method, batch = started("self_training", own={"rule": "fixmatch", **own})
-    source, target, again = method._see(batch)
+    own = {"threshold": 0.6, "share": 0.9}
+    method, _ = started("self_training", own={"rule": "fixmatch", **own})
+    source, target, again = drawn(1, spread=2.0), drawn(2, spread=0.7), drawn(3, spread=0.7)
     weak_MC, source_NC = (each.logits.softmax(dim=1) for each in (target, source))
     fixed = method.domain_term(source, target, again, 0.5).parts
     torch.testing.assert_close(fixed["pseudo"], fixmatch(target.logits, again.logits, threshold=0.6))
@@ -260,8 +285,10 @@ def test_self_training_counts_images_by_the_rule_that_is_asked_for():
     method.own = method.own.model_copy(update={"rule": "adamatch"})
     relative = method.domain_term(source, target, again, 0.5).parts
     aligned_MC = aligned_probabilities(weak_MC, source_mean_C=source_NC.mean(dim=0), target_mean_C=weak_MC.mean(dim=0))
-    counted_M = confident(aligned_MC, relative_threshold(source_NC, share=0.5))
+    counted_M = confident(aligned_MC, relative_threshold(source_NC, share=0.9))
+    assert 0 < counted_M.sum() < len(counted_M)
     torch.testing.assert_close(relative["pseudo"], adamatch(aligned_MC, again.logits, counted_M))
+    torch.testing.assert_close(relative["confident"], counted_M.float().mean())
     assert fixed["pseudo"] != relative["pseudo"]
 
 
