@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from forked import forked
 from medical_transfer.runtime.provenance import PROJECT
 
 FOLDER = PROJECT / "benchmarks"
@@ -49,8 +49,7 @@ def run_script() -> Callable[..., str]:
     """Run a benchmark as a user does and give what it prints."""
 
     def run(name: str, *arguments: str) -> str:
-        command = [sys.executable, str(FOLDER / f"{name}.py"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        done = forked(str(FOLDER / f"{name}.py"), *arguments)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

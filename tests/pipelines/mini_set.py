@@ -16,6 +16,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from PIL import Image
 
+from forked import forked
 from medical_transfer.runtime.provenance import PROJECT
 
 SIZE, PATIENTS, SHOTS = 64, 15, 2
@@ -112,5 +113,10 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def kedro(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `kedro` in the project's folder."""
-    return python("-m", "kedro", *arguments)
+    """Run `kedro` in the project's folder, in a process of its own."""
+    return forked("-m", "kedro", *arguments)
+
+
+def killed_kedro(place: str, number: int, when: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As `kedro`, in a process that gets SIGKILL before or after the call of that number of a function."""
+    return forked("tests/pipelines/killed_kedro.py", place, str(number), when, *arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mini_set import kedro, marks, predictions, python
+from mini_set import kedro, killed_kedro, marks, predictions
 
 PARAMETERS = (
     "images.kind=folder",
@@ -67,7 +67,7 @@ def cut_off(place: Path) -> bool:
 @pytest.mark.parametrize("stage", DEATHS)
 def test_killed_run_leaves_nothing_that_looks_finished(dying: Path, mini_set: Path, stage: str) -> None:
     place, number, when, unfinished = DEATHS[stage]
-    done = python("tests/pipelines/killed_kedro.py", place, str(number), when, *command(dying, mini_set))
+    done = killed_kedro(place, number, when, *command(dying, mini_set))
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert cut_off(dying / unfinished), "killed elsewhere than in the middle of this work"
     assert not [mark for mark in marks(dying / unfinished) if ".partial" not in mark]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mini_set import kedro, python, run
+from mini_set import kedro, killed_kedro, run
 
 from medical_transfer.evaluation.predictor import load
 from medical_transfer.types import UserError
@@ -74,8 +74,7 @@ def test_a_killed_command_given_again_goes_on(done: Path, model: Path, pictures:
         f"predict.{name}={value}" for name, value in given(model, pictures, {"part_images": 5})[NAME].items()
     )
     command = ["run", "--pipeline=predict", "--env=test", f"--params=run_root={tmp_path},{words}"]
-    dying = ("medical_transfer.evaluation.parts:atomic_path", "2", "before")
-    killed = python("tests/pipelines/killed_kedro.py", *dying, *command)
+    killed = killed_kedro("medical_transfer.evaluation.parts:atomic_path", 2, "before", *command)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(list(tmp_path.rglob("parts/*.parquet"))) == 1
     again = kedro(*command)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from filelock import FileLock
-from mini_set import PREDICTED, parameters, predictions, python, run
+from mini_set import PREDICTED, killed_kedro, parameters, predictions, run
 
 from medical_transfer.runtime.files import read_json
 from medical_transfer.types import UserError
@@ -123,7 +123,7 @@ def test_a_killed_study_goes_on(whole: Path, mini_set: Path, tmp_path: Path, tra
     }
     command = ["run", f"--pipeline={STUDY}", "--env=test"]
     command.append("--params=" + ",".join(f"{name}={value}" for name, value in given.items()))
-    done = python("tests/pipelines/killed_kedro.py", FIT, "2", "before", *command)
+    done = killed_kedro(FIT, 2, "before", *command)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(list((tmp_path / "studies/finetuning").glob("*/trial.json"))) == 1
     assert not (tmp_path / OUTPUTS).exists()
