@@ -277,7 +277,7 @@ def drawn(seed: int, *, spread: float, width: int = 3) -> Seen:
 def test_self_training_counts_images_by_the_rule_that_is_asked_for():
     own = {"threshold": 0.6, "share": 0.9}
     method, _ = started("self_training", own={"rule": "fixmatch", **own})
-    source, target, again = drawn(1, spread=2.0), drawn(2, spread=0.7), drawn(3, spread=0.7)
+    source, target, again = drawn(1, spread=4.0), drawn(2, spread=0.7), drawn(3, spread=0.7)
     weak_MC, source_NC = (each.logits.softmax(dim=1) for each in (target, source))
     fixed = method.domain_term(source, target, again, 0.5).parts
     torch.testing.assert_close(fixed["pseudo"], fixmatch(target.logits, again.logits, threshold=0.6))
