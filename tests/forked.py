@@ -7,6 +7,7 @@ nothing, and what it imports, cannot be tested this way.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import runpy
@@ -56,6 +57,13 @@ def _run(arguments: tuple[str, ...], env: dict[str, str], stdout: Path, stderr: 
     os.environ.clear()
     os.environ.update(env)
     os.chdir(PROJECT)
+    try:
+        _start(arguments)
+    finally:
+        atexit._run_exitfuncs()  # a process of multiprocessing would leave them out
+
+
+def _start(arguments: tuple[str, ...]) -> None:
     if arguments[0] == "-m":
         sys.argv = list(arguments[1:])
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from mini_set import parameters, python, run
+from mini_set import kedro, parameters, run
 
+from forked import forked
 from medical_transfer.runtime.provenance import PROJECT
 from medical_transfer.types import UserError
 
@@ -90,22 +90,11 @@ def test_failed_run_is_recorded_with_its_reason(tmp_path: Path, runs_of: Found) 
     assert "holds no files" in record.data.tags["error"]
 
 
-STOPPED = """
-import signal, sys
-from kedro.framework.cli.cli import main
-from medical_transfer.pipelines.ingestion import nodes
-number = int(sys.argv.pop())
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
-nodes.check_trainable = lambda *_: signal.raise_signal(number)
-main()
-"""
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_run_is_closed_and_says_so(mini_set: Path, tmp_path: Path, runs_of: Found, number: int) -> None:
     given = f"--params=images.kind=folder,images.root={mini_set},run_root={tmp_path}/run"
     command = ["run", "--pipeline=ingestion", "--env=test", f"--conf-source={tracked(tmp_path)}", given]
-    done = python("-c", STOPPED, *command, str(int(number)))
+    done = forked("tests/pipelines/stopped_kedro.py", str(int(number)), *command)
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].startswith("Error: The run was stopped from outside.")
     assert "Traceback" not in done.stderr
@@ -126,18 +115,9 @@ def test_two_runs_at_once_on_a_fresh_database(mini_set: Path, tmp_path: Path, ru
     commands = [
         f"run --pipeline=ingestion --env=test --conf-source={conf} --params={given}/run{number}" for number in (1, 2)
     ]
-    both = [
-        subprocess.Popen(
-            [sys.executable, "-m", "kedro", *command.split()],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for command in commands
-    ]
-    said = [process.communicate(timeout=300)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda command: kedro(*command.split()), commands))
+    assert [done.returncode for done in both] == [0, 0], [done.stderr for done in both]
     _, records = runs_of(tmp_path)
     assert [record.info.status for record in records] == ["FINISHED", "FINISHED"]
 

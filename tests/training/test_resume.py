@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import killed_run
@@ -12,11 +9,10 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
+from forked import forked
 from medical_transfer.runtime.files import read_json
 from medical_transfer.training import callbacks
 from medical_transfer.training import fit as fit_module
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 class Killed(BaseException):
@@ -186,15 +182,7 @@ def test_a_finished_run_is_not_trained_again(whole, monkeypatch):
 
 
 def test_a_process_killed_by_the_system_goes_on(whole, tmp_path, monkeypatch):
-    paths = os.pathsep.join(str(REPOSITORY / name) for name in ("src", "tests"))
-    dead = subprocess.run(
-        [sys.executable, killed_run.__file__, str(tmp_path), "trunk", "1"],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    dead = forked(killed_run.__file__, str(tmp_path), "trunk", "1")
     assert dead.returncode == -9, dead.stderr
     assert len(read_json(tmp_path / "history.json")) == 4  # three epochs of the head, one of the trunk
     epochs = counted_epochs(monkeypatch)
