@@ -44,6 +44,8 @@ bench-long: bench
 	$(BIN)/python benchmarks/main_job.py --upright --out $(BENCH)
 	$(BIN)/python benchmarks/cached_cut.py --out $(BENCH)
 	$(BIN)/python benchmarks/predict.py --out $(BENCH)
+	$(BIN)/python benchmarks/predict.py --size 224 --memory-images --out $(BENCH)
+	$(BIN)/python benchmarks/predict.py --network resnet50 --size 224 --images 256 --memory-images --out $(BENCH)
 	$(BIN)/python benchmarks/memory.py --images 10000 100000 --out $(BENCH)
 	$(BIN)/python benchmarks/fastai_peer.py --out $(BENCH)
 	$(BIN)/python benchmarks/report.py $(BENCH)
