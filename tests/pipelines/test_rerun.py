@@ -13,7 +13,7 @@ from PIL import Image
 
 MODULES_OF_A_RUN = """
 import json, sys
-sys.path.insert(0, "tests/pipelines")
+sys.path[:0] = ["tests", "tests/pipelines"]
 from mini_set import run
 run(sys.argv[1], json.loads(sys.argv[2]))
 print(json.dumps(sorted(sys.modules)))

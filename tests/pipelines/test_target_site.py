@@ -18,7 +18,7 @@ STAGES = ("ingestion", "split", "target_ingestion", "target_split")
 
 LOADED = """
 import json, sys
-sys.path.insert(0, "tests/pipelines")
+sys.path[:0] = ["tests", "tests/pipelines"]
 from pathlib import Path
 from mini_set import run
 run(Path(sys.argv[1]), json.loads(sys.argv[2]), *sys.argv[3:])
