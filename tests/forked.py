@@ -14,7 +14,6 @@ import runpy
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
 from medical_transfer.runtime.provenance import PROJECT
@@ -31,21 +30,22 @@ PRELOADED = (
 )
 """What is imported once; nothing that starts threads of its own, which a fork would lose (onnxruntime)."""
 
+TIMEOUT_S = 300
 
-def forked(
-    *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300
-) -> subprocess.CompletedProcess:
+
+def forked(*arguments: str) -> subprocess.CompletedProcess[str]:
     """As `python *arguments` in the project's folder: `-m MODULE ...`, or a script and its arguments."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(list(PRELOADED))
+    env = {**os.environ, "DO_NOT_TRACK": "1"}  # of now: that of the process that is forked is older
     with tempfile.TemporaryDirectory() as folder:
         told = [Path(folder) / name for name in ("stdout", "stderr")]
-        process = processes.Process(target=_run, args=(arguments, dict(env or os.environ), *told))
+        process = processes.Process(target=_run, args=(arguments, env, *told))
         process.start()
-        process.join(timeout_s)
+        process.join(TIMEOUT_S)
         if process.exitcode is None:
             process.kill()
-            raise subprocess.TimeoutExpired(list(arguments), timeout_s)
+            raise subprocess.TimeoutExpired(list(arguments), TIMEOUT_S)
         return subprocess.CompletedProcess(list(arguments), process.exitcode, *(path.read_text() for path in told))
 
 
