@@ -9,9 +9,11 @@ run: .venv/installed
 	$(BIN)/kedro run --pipeline=medical_transfer
 	@echo "Report: data/08_reporting/report.html"
 
+# Files go to processes in the order of their names: in that of their numbers of tests the longest ones, which have few
+# tests, would come last, and one process would work while the others wait.
 test: .venv/installed lint
 	$(BIN)/python -m medical_transfer fetch
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: test
 
