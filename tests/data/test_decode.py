@@ -95,6 +95,14 @@ def test_squash_fills_and_pad_keeps_the_shape_on_black():
     assert padded[:6].max() == padded[10:].max() == 0
 
 
+@pytest.mark.parametrize("fit", ["squash", "pad"])
+def test_grey_that_stays_one_channel_until_it_is_small_has_the_pixels_of_its_rgb(fit):
+    grey, images = NOISE.convert("L").resize((90, 70)), Images(size=32, fit=fit)
+    first, second = decode(saved(grey), images), decode(saved(grey.convert("RGB")), images)
+    np.testing.assert_array_equal(first.pixels_SS3, second.pixels_SS3)
+    assert (first.mode, second.mode, first.phash) == ("L", "RGB", second.phash)
+
+
 def test_down_sampling_is_antialiased():
     board = np.indices((256, 256)).sum(axis=0) % 2 * 255
     decoded = decode(saved(Image.fromarray(board.astype(np.uint8))), SMALL).pixels_SS3

@@ -81,7 +81,7 @@ def decode(raw: bytes | NDArray[Any] | Image.Image, images: Images, *, hashed: b
                 picture, mode = _from_picture(raw, images)
             else:
                 picture, mode = _from_bytes(raw, images)
-            pixels_SS3 = np.asarray(_square(picture, images))
+            pixels_SS3 = np.asarray(_square(picture, images).convert("RGB"))
             phash = str(imagehash.phash(picture)) if hashed else ""
             return Decoded(pixels_SS3, picture.width, picture.height, mode, phash)
         except UnidentifiedImageError as error:
@@ -142,12 +142,12 @@ def _from_bytes(raw: bytes, images: Images) -> tuple[Image.Image, str]:
         if mode not in DEEP_MODES and _is_deep_colour(image, raw) and images.sixteen_bit != "full":
             raise Unreadable("more than 8 bits per channel in colour: only images.sixteen_bit=full applies")
         ImageOps.exif_transpose(image, in_place=True)
-        return _rgb(image, images), mode
+        return _grey_or_rgb(image, images), mode
 
 
 def _from_picture(image: Image.Image, images: Images) -> tuple[Image.Image, str]:
     _check_single(image, images)
-    return _rgb(ImageOps.exif_transpose(image), images), image.mode
+    return _grey_or_rgb(ImageOps.exif_transpose(image), images), image.mode
 
 
 def _check_single(image: Image.Image, images: Images) -> None:
@@ -168,14 +168,15 @@ def _is_deep_colour(image: Image.Image, raw: bytes) -> bool:
     return bool(tile) and re.search(r";16[BLN]", str(tile[0][3])) is not None
 
 
-def _rgb(image: Image.Image, images: Images) -> Image.Image:
+def _grey_or_rgb(image: Image.Image, images: Images) -> Image.Image:
+    """8 bits, mode L or RGB: grey stays one channel until it is small, a third of the work with the same result."""
     if image.mode in DEEP_MODES:
-        return Image.fromarray(eight_bits(np.asarray(image), images.sixteen_bit)).convert("RGB")
+        return Image.fromarray(eight_bits(np.asarray(image), images.sixteen_bit))
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
         return Image.alpha_composite(ground, layer).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def _from_array(values: NDArray[Any], images: Images) -> tuple[Image.Image, str]:
@@ -191,7 +192,7 @@ def _from_array(values: NDArray[Any], images: Images) -> tuple[Image.Image, str]
         mode, values = str(values.dtype), eight_bits(values, images.sixteen_bit)
     if values.shape[2:] == (1,):
         values = values[:, :, 0]
-    return Image.fromarray(np.ascontiguousarray(values)).convert("RGB"), mode
+    return Image.fromarray(np.ascontiguousarray(values)), mode
 
 
 def check_size(width: int, height: int, images: Images) -> None:
@@ -212,7 +213,7 @@ def _square(picture: Image.Image, images: Images) -> Image.Image:
         return picture.resize((side, side), Image.Resampling.BICUBIC)
     scale = side / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
-    padded = Image.new("RGB", (side, side))
+    padded = Image.new(picture.mode, (side, side))
     padded.paste(picture.resize((width, height), Image.Resampling.BICUBIC), ((side - width) // 2, (side - height) // 2))
     return padded
 
