@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK := 1
 
-.PHONY: run test check lint lock viz bench bench-long clean
+.PHONY: run test check lint style types contracts fetched lock viz bench bench-long clean
 
 run: .venv/installed
 	$(BIN)/kedro run --pipeline=medical_transfer
@@ -11,17 +11,27 @@ run: .venv/installed
 
 # Files go to processes in the order of their names: in that of their numbers of tests the longest ones, which have few
 # tests, would come last, and one process would work while the others wait.
-test: .venv/installed lint
-	$(BIN)/python -m medical_transfer fetch
+test: .venv/installed
+	$(MAKE) --jobs=2 lint fetched
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: test
 
-lint: .venv/installed
+# Types take as long as the other two and the images of `fetched` together, so they come first and beside these.
+lint: types style contracts
+
+types: .venv/installed
+	$(BIN)/mypy
+
+style: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+
+contracts: .venv/installed
 	$(BIN)/lint-imports
+
+fetched: .venv/installed
+	$(BIN)/python -m medical_transfer fetch
 
 viz: .venv/installed
 	$(BIN)/kedro viz run
