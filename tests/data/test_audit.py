@@ -46,8 +46,11 @@ class MemoryReader:
 
 
 def png(grey: int) -> bytes:
+    """A grey picture, and a corner without which there would be nothing to see."""
+    picture = Image.new("L", (16, 16), grey)
+    picture.putpixel((15, 15), 255)
     buffer = io.BytesIO()
-    Image.new("L", (16, 16), grey).save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 

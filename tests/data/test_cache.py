@@ -18,12 +18,19 @@ from medical_transfer.data.cache import ImageCache, build_image_cache
 from medical_transfer.types import AUDIT_COLUMNS, UserError
 
 
+def coloured(*colour: int) -> Image.Image:
+    """A picture of a colour, and a blue corner without which there would be nothing to see."""
+    picture = Image.new("RGB", (30, 20), colour)
+    picture.paste((0, 0, 255), (20, 10, 30, 20))
+    return picture
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for index in range(6):
         folder = tmp_path / "images" / ("no", "yes")[index % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (30, 20), (index, 0, 0)).save(folder / f"{index}.png")
+        coloured(index, 0, 0).save(folder / f"{index}.png")
     (tmp_path / "images" / "yes" / "broken.png").write_bytes(b"broken")
     return tmp_path / "images"
 
@@ -96,7 +103,7 @@ def test_what_makes_other_pixels_or_rows_makes_another_cache(root):
         {"limit": 4},
     ]
     keys = [build(root, **fields).key for fields in changes]
-    Image.new("RGB", (30, 20), (99, 0, 0)).save(root / "yes" / "1.png")
+    coloured(99, 0, 0).save(root / "yes" / "1.png")
     keys.append(build(root).key)
     (root / "yes" / "new.png").write_bytes(b"new")
     keys.append(build(root).key)
@@ -104,7 +111,7 @@ def test_what_makes_other_pixels_or_rows_makes_another_cache(root):
 
 
 def test_prediction_has_a_cache_of_its_own(root):
-    Image.new("RGB", (30, 20), (0, 0, 0)).save(root / "yes" / "0.png")  # also in `no`
+    coloured(0, 0, 0).save(root / "yes" / "0.png")  # also in `no`
     images = Images(kind="folder", root=root, size=16)
     folders = (root.parent / "packages", root.parent / "caches")
     learned, seen = (build_image_cache(images, *folders, need_labels=need) for need in (True, False))

@@ -72,7 +72,7 @@ def frames(form: str) -> bytes:
 def turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
-    return save(Image.new("RGB", (30, 10)), "JPEG", exif=exif)
+    return save(Image.linear_gradient("L").resize((30, 10)).convert("RGB"), "JPEG", exif=exif)
 
 
 OK = None
@@ -95,6 +95,7 @@ DOOR = {
     "float.tif": (save(Image.fromarray(np.zeros((9, 9), np.float32)), "TIFF"), "more than 8 bits", None),
     "animated.gif": (frames("GIF"), "2 frames", None),
     "pages.tif": (frames("TIFF"), "2 frames", None),
+    "black.png": (save(Image.new("RGB", (30, 20)), "PNG"), "one plain colour at 16 x 16 pixels", None),
     "zero.png": (b"", "zero bytes", None),
     "text.jpg": (b"this is text\n", "not an image", None),
     "bomb.png": (lying_header(), "header promises", None),

@@ -45,7 +45,9 @@ def test_more_of_the_same_shows_no_drift(model: TrainedModel, tmp_path: Path) ->
 
 def test_other_images_are_not_to_be_trusted(model: TrainedModel, tmp_path: Path) -> None:
     for number in range(12):
-        Image.new("L", (SIZE, SIZE), number).save(tmp_path / f"{number}.png")
+        nearly_plain = Image.new("L", (SIZE, SIZE), number)
+        nearly_plain.putpixel((0, 0), number + 1)
+        nearly_plain.save(tmp_path / f"{number}.png")
     told = told_of(model, tmp_path)
     assert told["verdict"] == "do_not_trust"
     assert told["novel"] == {"share": 1.0, "expected": 0.05}

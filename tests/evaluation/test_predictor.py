@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 import medical_transfer
@@ -127,9 +128,17 @@ def test_a_turned_photograph_and_a_palette_are_read_alike_as_file_and_as_picture
         np.testing.assert_allclose(model.predict(Image.open(tmp_path / name))["p_sick"], table["p_sick"], atol=1e-7)
 
 
+def nearly_black(side: int) -> NDArray[np.uint8]:
+    """All black would be refused."""
+    picture = np.zeros((side, side), np.uint8)
+    picture[0, 0] = 9
+    return picture
+
+
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
+        (np.zeros((8, 8), np.uint8), "one plain colour at"),
         (np.zeros((8, 8, 4), np.uint8), r"array of shape \(8, 8, 4\), expected .*1 or 3"),
         (np.zeros((8, 8), np.uint16), "more than 8 bits per channel: say by predict.sixteen_bit"),
         (np.array([["a"]]), "expected numbers"),
@@ -137,7 +146,7 @@ def test_a_turned_photograph_and_a_palette_are_read_alike_as_file_and_as_picture
     ],
 )
 def test_one_image_that_cannot_be_used_is_a_row(model: Predictor, image: object, reason: str) -> None:
-    table = model.predict([np.zeros((8, 8), np.uint8), image])
+    table = model.predict([nearly_black(8), image])
     assert table["status"].tolist() == ["ok", "quarantined"]
     assert pd.Series([table["reason"][1]]).str.contains(reason).all()
 
@@ -155,14 +164,14 @@ def test_nothing_or_something_else_is_refused(model: Predictor, tmp_path: Path) 
 
 def test_on_unlike_images_the_model_abstains_and_decides_nothing(folder: Path) -> None:
     model = load(folder, false_abstain=0.1)
-    table = model.predict([np.zeros((SIZE, SIZE), np.uint8), *_like_training(20)])
+    table = model.predict([nearly_black(SIZE), *_like_training(20)])
     assert table["abstained"].tolist()[0] is True
     assert pd.isna(table["decision"][0])
     assert table["predicted"].notna().all()
     assert table["reason"][0].startswith("unlike the training images: novelty ")
     assert table["abstained"][1:].mean() < 0.5
     assert table.loc[~table["abstained"], "decision"].notna().all()
-    never = load(folder, novelty="none").predict([np.zeros((SIZE, SIZE), np.uint8)])
+    never = load(folder, novelty="none").predict([nearly_black(SIZE)])
     assert never["novelty"].isna().all()
     assert never["abstained"].isna().all()
     assert never["decision"].notna().all()

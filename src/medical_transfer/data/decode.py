@@ -64,6 +64,7 @@ def decode(raw: bytes | NDArray[Any] | Image.Image, images: Images, *, hashed: b
     """Decode one image and bring it to `images.size` by `images.fit`, bicubic with antialiasing.
 
     EXIF orientation is applied; palette, CMYK, grey and one-bit pictures become RGB; transparency is laid on black.
+    A picture of one plain colour is refused: a network would answer it like any other.
     More than 8 bits become 8 as `images.sixteen_bit` says. An array is (H, W), (H, W, 1) or (H, W, 3). A picture that
     Pillow has opened already is taken as it is there: 16-bit colour was cut to 8 bits then.
 
@@ -210,12 +211,20 @@ def check_size(width: int, height: int, images: Images) -> None:
 def _square(picture: Image.Image, images: Images) -> Image.Image:
     side = images.size
     if images.fit == "squash":
-        return picture.resize((side, side), Image.Resampling.BICUBIC)
+        return _as_seen(picture, side, side)
     scale = side / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
     padded = Image.new(picture.mode, (side, side))
-    padded.paste(picture.resize((width, height), Image.Resampling.BICUBIC), ((side - width) // 2, (side - height) // 2))
+    padded.paste(_as_seen(picture, width, height), ((side - width) // 2, (side - height) // 2))
     return padded
+
+
+def _as_seen(picture: Image.Image, width: int, height: int) -> Image.Image:
+    small = picture.resize((width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(small)
+    if (pixels == pixels[0, 0]).all():
+        raise Unreadable(f"one plain colour at {width} x {height} pixels: there is nothing to see")
+    return small
 
 
 class _QuietDecoders:
