@@ -221,8 +221,7 @@ def _square(picture: Image.Image, images: Images) -> Image.Image:
 
 def _as_seen(picture: Image.Image, width: int, height: int) -> Image.Image:
     small = picture.resize((width, height), Image.Resampling.BICUBIC)
-    pixels = np.asarray(small)
-    if (pixels == pixels[0, 0]).all():
+    if small.getcolors(maxcolors=1):
         raise Unreadable(f"one plain colour at {width} x {height} pixels: there is nothing to see")
     return small
 
