@@ -10,13 +10,10 @@ run: .venv/installed
 	@echo "Report: data/08_reporting/report.html"
 
 # Files go to processes in the order of their names: in that of their numbers of tests the longest ones, which have few
-# tests, would come last, and one process would work while the others wait. There is a process more than cores: what waits
-# for Ray, a child or a lock leaves its core to another.
-WORKERS = $$($(BIN)/python -c "from medical_transfer.runtime.cores import cores; print(min(1 + cores(), 4))")
-
+# tests, would come last, and one process would work while the others wait.
 test: .venv/installed
 	$(MAKE) --jobs=2 lint fetched
-	$(BIN)/python -m pytest --numprocesses "$(WORKERS)" --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: test
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import tarfile
 from collections.abc import Callable
@@ -30,13 +29,6 @@ def own_cache_folder(tmp_path_factory: pytest.TempPathFactory):
                 patch.setenv(variable, str(theirs / name))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _imported_once_is_not_searched_again() -> None:
-    """Full garbage collections, half a second each, pass over the million objects of imported libraries."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,16 @@ WAIT_S = 240
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_ray() -> Iterator[None]:
-    """The studies of this file share one Ray, since a start takes seconds."""
+    """The studies of this file share one Ray, since a start takes seconds.
+
+    Its processes are as nice as this one: at Ray's own niceness of 15 the tests beside them would starve them.
+    """
     from medical_transfer.studies.on_ray import ray_started  # noqa: PLC0415
 
-    with ray_started(Studies(executor="ray")):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")
+        with ray_started(Studies(executor="ray")):
+            yield
 
 
 def table(root: Path, study: str) -> pd.DataFrame:
