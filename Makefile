@@ -17,7 +17,7 @@ test: .venv/installed
 
 check: test
 
-# Types take as long as the other two and the images of `fetched` together, so they come first and beside these.
+# Types come first: they take longest, and under `test` the others run beside them.
 lint: types style contracts
 
 types: .venv/installed
