@@ -7,7 +7,7 @@ from torch import nn
 
 from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.freezing import freeze
-from medical_transfer.models.onnx_source import export_trunk, graph_session, onnx_session, run
+from medical_transfer.models.onnx_source import export_trunk, graph_session, onnx_session
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.types import UserError
 
@@ -19,7 +19,8 @@ def test_onnx_runtime_agrees_with_torch(trunk_of, tmp_path, architecture):
     for count in (1, 5):  # the batch axis is free
         images = torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(count))
         with torch.no_grad():
-            np.testing.assert_allclose(run(session, images.numpy()), trunk(images).numpy(), atol=1e-4, rtol=1e-4)
+            (found,) = session.run(["features"], {"images": images.numpy()})
+            np.testing.assert_allclose(found, trunk(images).numpy(), atol=1e-4, rtol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["trunk.onnx"]
 
 
@@ -37,10 +38,11 @@ def test_several_outputs_by_name(trunk_of, tmp_path, images):
     trunk = trunk_of().eval()
     path = export_trunk(TwoCuts(trunk), size=32, path=tmp_path / "x.onnx", outputs=("cut2", "features"))
     session = onnx_session(path, threads=1)
+    features, found = session.run(["features", "cut2"], {"images": images.numpy()})
     with torch.no_grad():
-        np.testing.assert_allclose(run(session, images.numpy()), trunk(images).numpy(), atol=1e-4)
+        np.testing.assert_allclose(features, trunk(images).numpy(), atol=1e-4)
         cut = trunk.run(images, 0, 2).numpy()
-    np.testing.assert_allclose(run(session, images.numpy(), output="cut2"), cut, atol=1e-4)
+    np.testing.assert_allclose(found, cut, atol=1e-4)
 
 
 def test_export_leaves_the_modes_as_they_were(classifier_of, tmp_path):
@@ -70,5 +72,5 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path):
 
 def test_a_graph_from_its_bytes_is_the_one_from_its_file(trunk_of, tmp_path, images):
     path = export_trunk(trunk_of(), size=32, path=tmp_path / "trunk.onnx")
-    found = run(graph_session(path.read_bytes(), origin="x", threads=1), images.numpy())
-    np.testing.assert_array_equal(found, run(onnx_session(path, threads=1), images.numpy()))
+    found = graph_session(path.read_bytes(), origin="x", threads=1).run(None, {"images": images.numpy()})[0]
+    np.testing.assert_array_equal(found, onnx_session(path, threads=1).run(None, {"images": images.numpy()})[0])

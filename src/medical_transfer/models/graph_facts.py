@@ -14,10 +14,9 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from medical_transfer.models.onnx_source import run
+from medical_transfer.models.every_core import EveryCore
 from medical_transfer.types import UserError
 
 _WEIGHTS = {getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE", "INT8", "UINT8")}
@@ -34,21 +33,21 @@ class GraphFacts:
     side: int | None
 
 
-def facts_of(session: InferenceSession, *, output: str, side: int, origin: str) -> GraphFacts:
+def facts_of(graph: EveryCore, *, output: str, side: int, origin: str) -> GraphFacts:
     """Read what a graph takes and gives; where it does not state D, one grey image of `side` pixels is tried.
 
     Raises:
         UserError: where it does not take images, or has no such output, or that output is no vector per image.
     """
-    outputs = {each.name: each.shape for each in session.get_outputs()}
+    outputs = {each.name: each.shape for each in graph.alone.get_outputs()}
     if output not in outputs:
         raise UserError(f"{origin} has no output {output!r}: its outputs are {', '.join(outputs)}.")
-    batch, fixed = _image_input(session.get_inputs(), origin)
+    batch, fixed = _image_input(graph.alone.get_inputs(), origin)
     stated = outputs[output]
     if len(stated) == 2 and isinstance(stated[1], int):
         return GraphFacts(output, stated[1], batch, fixed)
     images = np.full((1, 3, fixed or side, fixed or side), 0.5, dtype=np.float32)
-    found = features_of(session, images, GraphFacts(output, 0, batch, fixed), origin=origin).shape
+    found = features_of(graph, images, GraphFacts(output, 0, batch, fixed), origin=origin).shape
     if len(found) != 2:
         raise UserError(
             f"Output {output!r} of {origin} has the shape {found} for one image, expected one vector, (1, D): name "
@@ -58,7 +57,7 @@ def facts_of(session: InferenceSession, *, output: str, side: int, origin: str) 
 
 
 def features_of(
-    session: InferenceSession, images: NDArray[np.float32], facts: GraphFacts, *, origin: str
+    graph: EveryCore, images: NDArray[np.float32], facts: GraphFacts, *, origin: str
 ) -> NDArray[np.float32]:
     """Features (N, D) of images (N, 3, S, S); a graph that fixes N runs in pieces of N, the last one filled up.
 
@@ -74,7 +73,7 @@ def features_of(
     step = facts.batch or len(images)
     starts = range(0, len(images), step)
     try:
-        return np.concatenate([_filled(session, images[s : s + step], step, facts.output) for s in starts])
+        return np.concatenate([_filled(graph, images[s : s + step], step, facts.output) for s in starts])
     except (state.Fail, state.InvalidArgument, state.RuntimeException) as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -113,11 +112,11 @@ def _constants(content: bytes) -> list[onnx.TensorProto]:
     return [*graph.initializer, *(each.t for node in nodes for each in node.attribute if each.HasField("t"))]
 
 
-def _filled(session: InferenceSession, images: NDArray[np.float32], count: int, output: str) -> NDArray[np.float32]:
+def _filled(graph: EveryCore, images: NDArray[np.float32], count: int, output: str) -> NDArray[np.float32]:
     """Features of at most `count` images by a call with exactly so many: the last image stands in for absent ones."""
     absent = np.repeat(images[-1:], count - len(images), axis=0)
-    features: NDArray[np.float32] = run(session, np.concatenate([images, absent]), output=output)[: len(images)]
-    return features.astype(np.float32, copy=False)
+    (features,) = graph.run(np.concatenate([images, absent]).astype(np.float32, copy=False), [output])
+    return features[: len(images)].astype(np.float32, copy=False)
 
 
 def _image_input(inputs: Sequence[Any], origin: str) -> tuple[int | None, int | None]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import torch
-from onnxruntime import InferenceSession
 from torch import Tensor
 
+from medical_transfer.models.every_core import EveryCore
 from medical_transfer.models.graph_facts import (
     GraphFacts,
     check_self_contained,
@@ -19,10 +19,8 @@ from medical_transfer.models.graph_facts import (
     features_of,
     weights_in,
 )
-from medical_transfer.models.onnx_source import graph_session
 from medical_transfer.models.trunk import WholeTrunk
 from medical_transfer.models.weights import Graph, checked
-from medical_transfer.runtime.cores import cores
 
 
 def read_graph(weights: Graph, *, side: int) -> GraphTrunk:
@@ -63,7 +61,7 @@ class GraphTrunk(WholeTrunk):
         super().__init__(Graph.architecture)
         self.graph_output, self.origin = output, origin
         self.register_buffer("graph", graph.clone())
-        self._session: InferenceSession | None = None
+        self._session: EveryCore | None = None
         self._side = side
         self._facts: GraphFacts = self._learn_facts()
 
@@ -98,9 +96,9 @@ class GraphTrunk(WholeTrunk):
         check_self_contained(self._content(), self.origin)
         return facts_of(self._opened(), output=str(self.graph_output), side=self._side, origin=self.origin)
 
-    def _opened(self) -> InferenceSession:
+    def _opened(self) -> EveryCore:
         if self._session is None:
-            self._session = graph_session(self._content(), origin=self.origin, threads=cores())
+            self._session = EveryCore(self._content(), origin=self.origin)
         return self._session
 
     def __getstate__(self) -> dict[str, Any]:

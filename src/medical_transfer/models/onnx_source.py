@@ -9,10 +9,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
@@ -138,13 +136,3 @@ def _session(graph: str | bytes, *, origin: str, threads: int) -> onnxruntime.In
         return onnxruntime.InferenceSession(graph, sess_options=options, providers=["CPUExecutionProvider"])
     except _NO_GRAPH as error:
         raise UserError(f"{origin} is no readable ONNX graph ({error}): export or fetch it again.") from error
-
-
-def run(
-    session: onnxruntime.InferenceSession, images: NDArray[np.float32], *, output: str = OUTPUT
-) -> NDArray[np.float32]:
-    """Features (N, D) of a batch (N, 3, S, S) at the named output."""
-    name = session.get_inputs()[0].name
-    (features,) = session.run([output], {name: np.ascontiguousarray(images, dtype=np.float32)})
-    result: NDArray[np.float32] = features
-    return result

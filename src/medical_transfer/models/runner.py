@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from medical_transfer.models.every_core import EveryCore
 from medical_transfer.models.fused_trunk import Member
-from medical_transfer.models.onnx_source import export_trunk, exportable, onnx_session
-from medical_transfer.runtime.cores import cores
+from medical_transfer.models.onnx_source import export_trunk, exportable
 from medical_transfer.runtime.devices import device, move
 from medical_transfer.runtime.progress import progress
 
@@ -67,9 +67,8 @@ def as_images(pixels_nSS3: NDArray[np.uint8]) -> Tensor:
 def _in_onnx(module: nn.Module, outputs: tuple[str, ...], size: int) -> Runner:
     with tempfile.TemporaryDirectory() as scratch:
         path = export_trunk(module, size=size, path=Path(scratch) / "network.onnx", outputs=outputs)
-        session = onnx_session(path, threads=cores())
-    name = session.get_inputs()[0].name
-    return lambda images: tuple(session.run(list(outputs), {name: images.numpy()}))
+        graph = EveryCore(path.read_bytes(), origin=path.name)
+    return lambda images: graph.run(images.numpy(), outputs)
 
 
 class _Session(nn.Module):
