@@ -58,19 +58,29 @@ def test_the_graph_is_the_one_that_was_agreed_on(name: str, main_job: Pipeline) 
 
 
 def test_layers_do_not_run_in_a_circle(main_job: Pipeline) -> None:
-    """Where they do, kedro-viz shows no layer at all."""
+    """Where they do, kedro-viz shows no layer at all. It draws each stage as a box too."""
     with KedroSession.create(PROJECT, env="test") as session:
         catalog = DataCatalog.from_config(session.load_context().config_loader["catalog"])
     for name, pipeline in pipelines.items():
         before: dict[str, set[str]] = {}
-        for node in pipeline.nodes:
-            ends = [{layer_of(catalog, each) for each in part} - {None} for part in (node.inputs, node.outputs)]
-            for made in ends[1]:
-                before.setdefault(str(made), set()).update(str(read) for read in ends[0] if read != made)
+        for read, made in [*((node.inputs, node.outputs) for node in pipeline.nodes), *boxes_of(pipeline)]:
+            ends = [{layer_of(catalog, each) for each in part} - {None} for part in (read, made)]
+            for layer in ends[1]:
+                before.setdefault(str(layer), set()).update(str(other) for other in ends[0] if other != layer)
         try:
             graphlib.TopologicalSorter(before).prepare()
         except graphlib.CycleError as error:
             pytest.fail(f"{name}: {' -> '.join(error.args[1])}")
+
+
+def boxes_of(pipeline: Pipeline) -> list[tuple[set[str], set[str]]]:
+    """What each namespace takes from outside, and what of the data that it makes is seen outside."""
+    boxes = []
+    for name in {node.namespace for node in pipeline.nodes} - {None}:
+        inside = pipeline.filter(node_namespaces=[name])
+        read_outside = {each for node in pipeline.nodes if node.namespace != name for each in node.inputs}
+        boxes.append((inside.inputs(), inside.all_outputs() & (read_outside | pipeline.outputs())))
+    return boxes
 
 
 def layer_of(catalog: DataCatalog, dataset: str) -> str | None:
