@@ -26,7 +26,7 @@ class MedicalDistillation(Block):
 
     student: str = "first5/efficientnet_lite0"
     """A source, as in `transferability.sources`; `first5/<source>` is the first five stages of one."""
-    freeze: Literal["all", "partial", "none"] = "none"
+    freeze: Literal["all", "partial", "none"] = "partial"
     """What of the student does not learn, as `model.freeze`."""
     trainable_stages: int = Field(default=2, ge=1)
     """With `partial`: so many of its last stages."""
