@@ -11,6 +11,7 @@ FEATURE_MODULES = tuple(
         "derived_plan",
         "digit_nets",
         "digit_sources",
+        "every_core",
         "features",
         "graph_facts",
         "graph_trunk",
