@@ -16,9 +16,10 @@ from medical_transfer.models.onnx_source import export_trunk, graph_session
 from medical_transfer.types import UserError
 
 
-@pytest.fixture
-def graph(trunk_of, tmp_path):
-    return export_trunk(trunk_of("timm/tf_efficientnet_lite0"), size=64, path=tmp_path / "trunk.onnx").read_bytes()
+@pytest.fixture(scope="module")
+def graph(trunk_of, tmp_path_factory):
+    path = tmp_path_factory.mktemp("graph") / "trunk.onnx"
+    return export_trunk(trunk_of("timm/tf_efficientnet_lite0"), size=64, path=path).read_bytes()
 
 
 class TwoOutputs(nn.Module):
