@@ -95,7 +95,7 @@ def speed(arguments: argparse.Namespace, scratch: Path) -> dict[str, list[float]
     from medical_transfer.evaluation.predictor import load  # noqa: PLC0415
     from medical_transfer.evaluation.stream import parts_of  # noqa: PLC0415
     from medical_transfer.models.checkpoint import load_checkpoint  # noqa: PLC0415
-    from medical_transfer.models.onnx_source import INPUT, export_trunk, onnx_session  # noqa: PLC0415
+    from medical_transfer.models.onnx_source import INPUT, export_trunk, graph_session  # noqa: PLC0415
     from medical_transfer.models.runner import CHUNK, as_images, fast_runner  # noqa: PLC0415
     from medical_transfer.runtime.cores import cores  # noqa: PLC0415
 
@@ -108,7 +108,7 @@ def speed(arguments: argparse.Namespace, scratch: Path) -> dict[str, list[float]
     batches = [as_images(pixels[start : start + CHUNK]) for start in range(0, len(pixels), CHUNK)]
     network, _ = load_checkpoint(scratch / "model")
     graph = export_trunk(network, size=arguments.size, path=scratch / "network.onnx", outputs=("logits",))
-    bare = onnx_session(graph, threads=cores())
+    bare = graph_session(graph.read_bytes(), origin=graph.name, threads=cores())
     dealt = fast_runner(network, outputs=("logits",), size=arguments.size)
 
     def forward() -> None:

@@ -19,7 +19,7 @@ from torch import nn
 
 from graphs import SIDE, Tiny, export
 from medical_transfer.metrics.calibration import apply_temperature
-from medical_transfer.models import quantised_graph
+from medical_transfer.models import every_core, quantised_graph
 from medical_transfer.models.bias_correction import last_layer, logit_shift
 from medical_transfer.models.card import ModelCard
 from medical_transfer.models.checkpoint import save_checkpoint
@@ -72,7 +72,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(saved: Path) -> ShippedGraph:
-    return open_shipped(export_shipped(*load_shipped(saved), saved / "model.onnx"), threads=1)
+    return open_shipped(export_shipped(*load_shipped(saved), saved / "model.onnx"))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -107,7 +107,7 @@ def test_very_sure_networks_keep_their_digits(tmp_path: Path) -> None:
     with torch.no_grad():
         network.halves[1][-1].weight.mul_(400)
     shipped = Shipped(network.eval(), temperature=50.0, symmetries=("left_right",))
-    graph = open_shipped(export_shipped(shipped, graph_card(card()), tmp_path / "x.onnx"), threads=1)
+    graph = open_shipped(export_shipped(shipped, graph_card(card()), tmp_path / "x.onnx"))
     images = pixels(8, seed=4)[0]
     expected = apply_temperature(predict_logits(network, images, np.arange(8), ("left_right",)), 50.0)
     assert 0 < expected.min() < 0.01
@@ -143,15 +143,39 @@ def test_a_card_is_replaced_and_other_notes_stay(exported: ShippedGraph, tmp_pat
     onnx.helper.set_model_props(graph, {"maker": "someone"})
     onnx.save(graph, path)
     with pytest.raises(UserError, match=r"again\.onnx does not say what it is .*no 'format'.* Export the model again"):
-        open_shipped(path, threads=1)
+        open_shipped(path)
     put_card(path, exported.card)
-    assert open_shipped(path, threads=1).card == exported.card
+    assert open_shipped(path).card == exported.card
     assert onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map["maker"] == "someone"
     broken = exported.card.model_copy(update={"threshold": "half"})
     with pytest.warns(UserWarning, match="Pydantic serializer"):
         put_card(path, broken)
     with pytest.raises(UserError, match="threshold: Input should be a valid number"):
-        open_shipped(path, threads=1)
+        open_shipped(path)
+
+
+def test_a_file_that_is_missing_or_no_graph_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    with pytest.raises(UserError, match="missing"):
+        open_shipped(path)
+    path.write_bytes(b"not a graph")
+    with pytest.raises(UserError, match=r"x\.onnx is no readable ONNX graph"):
+        open_shipped(path)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize("precision", ["onnx", "int8"])
+def test_a_prediction_does_not_hang_on_cores_or_on_what_is_asked_beside_it(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cores: int, precision: str
+) -> None:
+    origin = Path(request.getfixturevalue("int8" if precision == "int8" else "exported").origin)
+    monkeypatch.setattr(every_core, "cores", lambda: cores)
+    graph, images = open_shipped(origin), pixels(7, seed=8)[0]
+    session = onnxruntime.InferenceSession(str(origin))
+    alone = [session.run(["probabilities"], {"pixels": image[None]})[0][0] for image in images]
+    assert np.ptp([row[0] for row in alone]) > 1e-3
+    np.testing.assert_allclose(graph.probabilities(images), alone, atol=1e-6)
+    np.testing.assert_allclose(graph.probabilities(images[:2]), alone[:2], atol=1e-6)
 
 
 def test_pixels_of_another_kind_are_refused(exported: ShippedGraph) -> None:
@@ -189,7 +213,7 @@ def test_a_model_on_a_bare_graph_is_refused(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def int8(exported: ShippedGraph) -> ShippedGraph:
     path = Path(exported.origin)
-    return open_shipped(quantise(path, path.with_name("q.onnx"), exported.card, pixels(48, seed=5)[0]), threads=1)
+    return open_shipped(quantise(path, path.with_name("q.onnx"), exported.card, pixels(48, seed=5)[0]))
 
 
 def test_eight_bits_are_close_smaller_and_say_so(exported: ShippedGraph, int8: ShippedGraph) -> None:
@@ -228,7 +252,7 @@ def test_what_rounding_shifts_on_average_is_taken_off(exported: ShippedGraph, in
     put_card(raw, exported.card)
     before_C = logit_shift(
         exported.probabilities(calibration),
-        open_shipped(raw, threads=1).probabilities(calibration),
+        open_shipped(raw).probabilities(calibration),
         exported.card.temperature,
     )
     assert np.abs(shift_C).max() < 0.1 * np.abs(before_C).max()

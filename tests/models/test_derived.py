@@ -8,7 +8,7 @@ from medical_transfer.config.backbones import Backbones
 from medical_transfer.models.backbones import build_trunk, check_names, find_source
 from medical_transfer.models.derived import derived, whole_of
 from medical_transfer.models.derived_plan import plan_of
-from medical_transfer.models.onnx_source import export_trunk, onnx_session
+from medical_transfer.models.onnx_source import export_trunk, graph_session
 from medical_transfer.types import UserError
 
 NONE = Backbones()
@@ -93,5 +93,6 @@ def test_a_network_on_smaller_pictures_shrinks_them_first(trunk_of, images, tmp_
         torch.testing.assert_close(smaller(images), expected)
         torch.testing.assert_close(smaller.forward_from(smaller.run(images, 0, 1), 1), expected)
     assert smaller.feature_dim == plain.feature_dim
-    session = onnx_session(export_trunk(smaller, size=32, path=tmp_path / "x.onnx"), threads=1)
+    path = export_trunk(smaller, size=32, path=tmp_path / "x.onnx")
+    session = graph_session(path.read_bytes(), origin="x", threads=1)
     np.testing.assert_allclose(session.run(None, {"images": images.numpy()})[0], expected.numpy(), atol=1e-4)

@@ -113,10 +113,10 @@ def test_pieces_are_all_images_in_order_and_leave_no_core_idle(images, side, wor
     given_images = np.broadcast_to(np.arange(images, dtype=np.float32)[:, None, None, None], (images, 3, side, side))
     pieces = _pieces(given_images, workers)
     assert [int(image[0, 0, 0]) for piece in pieces for image in piece] == list(range(images))
-    assert all(len(piece) == 1 or len(piece) * side**2 <= AT_ONCE for piece in pieces)
+    assert all(len(piece) == 1 or len(piece) * 3 * side**2 <= AT_ONCE for piece in pieces)
     largest = max(len(piece) for piece in pieces)
     assert largest <= -(-images // workers)  # as few as would lie on each core were they dealt out evenly
-    fills_its_share = largest in (-(-images // workers), max(1, AT_ONCE // side**2))
+    fills_its_share = largest in (-(-images // workers), max(1, AT_ONCE // (3 * side**2)))
     assert fills_its_share
 
 

@@ -18,7 +18,7 @@ from medical_transfer.models.architectures import build_architecture
 from medical_transfer.models.backbones import build_trunk, find_source
 from medical_transfer.models.classifier import build_classifier
 from medical_transfer.models.features import FrozenPart, Views, write_features, write_views
-from medical_transfer.models.onnx_source import onnx_session
+from medical_transfer.models.onnx_source import graph_session
 from medical_transfer.runtime.files import read_json
 from medical_transfer.runtime.stage import once
 from medical_transfer.types import UserError
@@ -253,7 +253,7 @@ def test_features_of_a_source_that_is_only_a_graph(shared_weights, tmp_path):
     channels = slice(None, None, -1) if source.preprocessing.channels == "BGR" else slice(None)
     images = pixels[slots_n].transpose(0, 3, 1, 2)[:, channels] / 255
     mean, std = (np.array(v)[:, None, None] for v in (source.preprocessing.mean, source.preprocessing.std))
-    session = onnx_session(source.weights.path, threads=1)
+    session = graph_session(source.weights.path.read_bytes(), origin="x", threads=1)
     name = session.get_inputs()[0].name
     one_by_one = [session.run(["features"], {name: ((x - mean) / std)[None].astype(np.float32)})[0][0] for x in images]
     np.testing.assert_allclose(np.load(tmp_path / "features.npy"), one_by_one, rtol=1e-3, atol=1e-4)

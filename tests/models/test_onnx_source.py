@@ -7,15 +7,19 @@ from torch import nn
 
 from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.freezing import freeze
-from medical_transfer.models.onnx_source import export_trunk, graph_session, onnx_session
+from medical_transfer.models.onnx_source import export_trunk, graph_session
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.types import UserError
+
+
+def opened(path):
+    return graph_session(path.read_bytes(), origin=path.name, threads=1)
 
 
 @pytest.mark.parametrize("architecture", ["timm/tf_efficientnet_lite0", "house/squeezenet1_1_leaky"])
 def test_onnx_runtime_agrees_with_torch(trunk_of, tmp_path, architecture):
     trunk = nn.Sequential(Normalise(Preprocessing(channels="BGR")), trunk_of(architecture)).eval()
-    session = onnx_session(export_trunk(trunk, size=64, path=tmp_path / "trunk.onnx"), threads=1)
+    session = opened(export_trunk(trunk, size=64, path=tmp_path / "trunk.onnx"))
     for count in (1, 5):  # the batch axis is free
         images = torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(count))
         with torch.no_grad():
@@ -37,7 +41,7 @@ class TwoCuts(nn.Module):
 def test_several_outputs_by_name(trunk_of, tmp_path, images):
     trunk = trunk_of().eval()
     path = export_trunk(TwoCuts(trunk), size=32, path=tmp_path / "x.onnx", outputs=("cut2", "features"))
-    session = onnx_session(path, threads=1)
+    session = opened(path)
     features, found = session.run(["features", "cut2"], {"images": images.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(features, trunk(images).numpy(), atol=1e-4)
@@ -55,22 +59,10 @@ def test_export_leaves_the_modes_as_they_were(classifier_of, tmp_path):
 
 def test_waiting_threads_sleep(trunk_of, tmp_path):
     path = export_trunk(trunk_of(), size=32, path=tmp_path / "x.onnx")
-    for session in (onnx_session(path, threads=2), graph_session(path.read_bytes(), origin="x", threads=2)):
-        assert session.get_session_options().get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    session = graph_session(path.read_bytes(), origin="x", threads=2)
+    assert session.get_session_options().get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
-def test_a_file_that_is_no_graph_is_refused(tmp_path):
-    path = tmp_path / "x.onnx"
-    with pytest.raises(UserError, match="missing"):
-        onnx_session(path, threads=1)
-    path.write_bytes(b"not a graph")
-    with pytest.raises(UserError, match="no readable ONNX graph"):
-        onnx_session(path, threads=1)
+def test_bytes_that_are_no_graph_are_refused():
     with pytest.raises(UserError, match="What was saved is no readable ONNX graph"):
         graph_session(b"not a graph", origin="What was saved", threads=1)
-
-
-def test_a_graph_from_its_bytes_is_the_one_from_its_file(trunk_of, tmp_path, images):
-    path = export_trunk(trunk_of(), size=32, path=tmp_path / "trunk.onnx")
-    found = graph_session(path.read_bytes(), origin="x", threads=1).run(None, {"images": images.numpy()})[0]
-    np.testing.assert_array_equal(found, onnx_session(path, threads=1).run(None, {"images": images.numpy()})[0])

@@ -9,7 +9,6 @@ from medical_transfer.evaluation.predict import KEPT_COLUMNS, predictions_table
 from medical_transfer.models.card import ModelCard
 from medical_transfer.models.exported import GRAPH_FILES, ExportedModel
 from medical_transfer.models.shipped_graph import open_shipped
-from medical_transfer.runtime.cores import cores
 
 SPLITS = ("val", "test")
 
@@ -33,7 +32,7 @@ def predict_by_graphs(model: ExportedModel, card: ModelCard, manifest: pd.DataFr
     pixels_nSS3 = cache.pixels_NSS3[cache.slots(manifest.loc[used, "image_id"])]
     tables = []
     for engine in GRAPH_FILES:
-        graph = open_shipped(model.graph(engine), threads=cores())
+        graph = open_shipped(model.graph(engine))
         table = predictions_table(manifest[KEPT_COLUMNS], used, graph.probabilities(pixels_nSS3), card)
         tables.append(table.assign(engine=engine))
     return pd.concat(tables, ignore_index=True)

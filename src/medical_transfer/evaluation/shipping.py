@@ -25,8 +25,8 @@ from medical_transfer.models.classifier_graph import Shipped, export_shipped, lo
 from medical_transfer.models.exported import FACTS_FILE, GRAPH_FILES, Engine
 from medical_transfer.models.graph_card import GraphCard
 from medical_transfer.models.quantised_graph import quantise
-from medical_transfer.models.shipped_graph import CHUNK, open_shipped
-from medical_transfer.runtime.cores import cores
+from medical_transfer.models.runner import CHUNK
+from medical_transfer.models.shipped_graph import open_shipped
 from medical_transfer.runtime.files import sha256_of, write_json
 from medical_transfer.runtime.seeds import generator
 from medical_transfer.types import UserError
@@ -90,7 +90,7 @@ def ship(
 
 
 def _in_graphs(paths: dict[Engine, Path], pixels_NSS3: NDArray[np.uint8]) -> dict[Engine, Probabilities]:
-    return {engine: open_shipped(path, threads=cores()).probabilities(pixels_NSS3) for engine, path in paths.items()}
+    return {engine: open_shipped(path).probabilities(pixels_NSS3) for engine, path in paths.items()}
 
 
 @torch.inference_mode()

@@ -15,7 +15,6 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 
-from medical_transfer.models.weights import checked
 from medical_transfer.runtime.files import atomic_path
 from medical_transfer.types import UserError
 
@@ -106,25 +105,12 @@ def exportable(module: nn.Module) -> bool:
     return all(getattr(part, "exportable", True) for part in module.modules())
 
 
-def onnx_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
-    """Open a graph on the CPU with so many threads.
-
-    Raises:
-        UserError: where the file is missing or no readable graph.
-    """
-    return _session(str(checked(path, None)), origin=str(path), threads=threads)
-
-
 def graph_session(content: bytes, *, origin: str, threads: int) -> onnxruntime.InferenceSession:
-    """Open a graph from its bytes; `origin` is what an error calls it.
+    """Open a graph from its bytes on the CPU with so many threads; `origin` is what an error calls it.
 
     Raises:
         UserError: where the bytes are no readable graph.
     """
-    return _session(content, origin=origin, threads=threads)
-
-
-def _session(graph: str | bytes, *, origin: str, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -133,6 +119,6 @@ def _session(graph: str | bytes, *, origin: str, threads: int) -> onnxruntime.In
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what fails is raised; hints about folded constants are of no use to anyone
     try:
-        return onnxruntime.InferenceSession(graph, sess_options=options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
     except _NO_GRAPH as error:
         raise UserError(f"{origin} is no readable ONNX graph ({error}): export or fetch it again.") from error

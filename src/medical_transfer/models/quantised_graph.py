@@ -28,7 +28,6 @@ from medical_transfer.models.bias_correction import add_to_bias, last_layer, log
 from medical_transfer.models.classifier_graph import put_card
 from medical_transfer.models.graph_card import PIXELS, GraphCard
 from medical_transfer.models.shipped_graph import open_shipped
-from medical_transfer.runtime.cores import cores
 from medical_transfer.runtime.files import atomic_path
 
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "MaxPool", "GlobalAveragePool")
@@ -54,9 +53,7 @@ def quantise(graph: Path, path: Path, card: GraphCard, pixels_NSS3: NDArray[np.u
     with atomic_path(path) as temporary:
         _quantise(graph, temporary, pixels_NSS3)
         put_card(temporary, card.model_copy(update={"precision": "int8"}))
-        exact_NC, rounded_NC = (
-            open_shipped(each, threads=cores()).probabilities(pixels_NSS3) for each in (graph, temporary)
-        )
+        exact_NC, rounded_NC = (open_shipped(each).probabilities(pixels_NSS3) for each in (graph, temporary))
         add_to_bias(temporary, logit_shift(exact_NC, rounded_NC, card.temperature))
     return path
 

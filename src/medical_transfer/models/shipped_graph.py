@@ -1,4 +1,4 @@
-"""An exported classifier at work: ONNX Runtime and numpy do all of it.
+"""An exported classifier at work: ONNX Runtime and numpy do all of it, on every core.
 
 Shapes: N images, S pixels of a side, C classes.
 """
@@ -8,25 +8,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from medical_transfer.models.graph_card import PIXELS, PROBABILITIES, GraphCard, from_metadata
-from medical_transfer.models.onnx_source import onnx_session
+from medical_transfer.models.every_core import EveryCore
+from medical_transfer.models.graph_card import PROBABILITIES, GraphCard, from_metadata
+from medical_transfer.models.weights import checked
 from medical_transfer.types import UserError
-
-CHUNK = 64
-"""Images that go through a graph at once."""
 
 
 class ShippedGraph:
     """A graph that was opened, with what it says of itself."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, card: GraphCard, origin: str) -> None:
-        self.session, self.card, self.origin = session, card, origin
+    def __init__(self, graph: EveryCore, origin: str) -> None:
+        self.graph, self.origin = graph, origin
+        self.card: GraphCard = from_metadata(graph.alone.get_modelmeta().custom_metadata_map, origin)
 
     def probabilities(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Calibrated probabilities (N, C) of RGB pixels, at flat memory.
+        """Calibrated probabilities (N, C) of RGB pixels, at flat memory: each core has few images at a time.
 
         Raises:
             UserError: where the pixels are not as the graph says.
@@ -37,22 +35,15 @@ class ShippedGraph:
                 f"{self.origin} takes uint8 pixels of shape (N, {side}, {side}, 3), found {pixels_NSS3.dtype} "
                 f"{pixels_NSS3.shape}: decode to RGB, resize to {side} px and stack."
             )
-        starts = range(0, len(pixels_NSS3), CHUNK)
-        found = [self.run(pixels_NSS3[start : start + CHUNK]) for start in starts]
-        return np.concatenate(found) if found else np.empty((0, len(self.card.classes)))
-
-    def run(self, pixels_NSS3: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """One call of the graph."""
-        (found,) = self.session.run([PROBABILITIES], {PIXELS: np.ascontiguousarray(pixels_NSS3)})
-        return np.asarray(found, dtype=np.float64)
+        (found,) = self.graph.run(np.ascontiguousarray(pixels_NSS3), [PROBABILITIES])
+        return found.astype(np.float64)
 
 
-def open_shipped(path: Path, *, threads: int) -> ShippedGraph:
+def open_shipped(path: Path) -> ShippedGraph:
     """Open an exported classifier.
 
     Raises:
         UserError: where the file is missing, no graph, or a graph that does not say what it is.
     """
-    session = onnx_session(path, threads=threads)
-    card = from_metadata(session.get_modelmeta().custom_metadata_map, str(path))
-    return ShippedGraph(session, card, str(path))
+    graph = EveryCore(checked(path, None).read_bytes(), origin=str(path))
+    return ShippedGraph(graph, str(path))
