@@ -15,9 +15,12 @@ NONE = Backbones()
 
 
 def test_names():
-    assert derived("first12/a/b") == ("first", 12, "a/b")
-    assert derived("at96/first2/x") == ("at", 96, "first2/x")
-    assert derived("firstborn") is derived("at/x") is None
+    assert derived("first12/a/b") == ("first", 12, "a/b", None)
+    assert derived("first5.1/a/b") == ("first", 5, "a/b", 1)
+    assert derived("at96/first2/x") == ("at", 96, "first2/x", None)
+    assert derived("firstborn") is derived("at/x") is derived("at96.5/x") is derived("first5./x") is None
+    for name in ("first12/a", "first5.1/a", "first5.0/a", "at96/a"):
+        assert derived(name).prefix + "a" == name
     assert whole_of("at96/first2/x") == "x"
     assert whole_of("first3/x") == "x"
     assert whole_of("timm/x") == "timm/x"
@@ -31,6 +34,41 @@ def test_it_is_the_whole_networks_map_averaged(trunk_of, images):
         assert torch.equal(early.forward_from(early.run(images, 0, 1), 1), expected)
     assert early.feature_dim == expected.shape[1]
     assert early.stage_names == whole.stage_names[:2]
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("first1.2/house/resnet20_cifar", ("layer1.0", "layer1.1")),
+        ("first3.1/timm/resnet18", ("layer3.0",)),
+        ("first5.1/timm/tf_efficientnet_lite0", ("blocks.4.0",)),
+        ("first2.2/torchvision/mobilenet_v2", ("features.4", "features.5")),
+    ],
+)
+def test_blocks_of_one_more_stage_are_a_stage(trunk_of, images, name, blocks):
+    architecture, number = name.partition("/")[2], derived(name).number
+    whole, early = trunk_of(architecture, seed=4).eval(), trunk_of(name, seed=4).eval()
+    with torch.no_grad():
+        expected = whole.run(images, 0, number)
+        for block in blocks:
+            expected = whole.network.get_submodule(block)(expected)
+        assert torch.equal(early(images), expected.mean((2, 3)))
+        assert torch.equal(early.forward_from(early.run(images, 0, number), number), expected.mean((2, 3)))
+    *before, last = early.plan.stages
+    assert [stage.name for stage in before] == list(whole.stage_names[:number])
+    assert last.parts == (*blocks, "pool()")
+    assert last.entry == whole.plan.stages[number].entry
+    held = sum(p.numel() for block in blocks for p in whole.network.get_submodule(block).parameters())
+    assert early.stage_size(number) == held
+    assert sum(p.numel() for p in early.parameters()) == held + sum(whole.stage_size(i) for i in range(number))
+
+
+def test_blocks_learn_as_a_stage_of_their_own(trunk_of):
+    early = trunk_of("first1.2/house/resnet20_cifar")
+    early.frozen_stages = 1
+    early.train()
+    assert early.network.layer1[1].training
+    assert not early.network.bn1.training
 
 
 def test_nothing_behind_the_cut_is_kept(trunk_of):
@@ -74,6 +112,12 @@ def test_what_does_not_exist_is_refused():
         find_source("first3/efficientnet_lite9", NONE)
     with pytest.raises(UserError, match=r"first0/efficientnet_lite0.*one stage is the least"):
         find_source("first0/efficientnet_lite0", NONE)
+    with pytest.raises(UserError, match=r"first5\.0/efficientnet_lite0.*it is 'first5/efficientnet_lite0'"):
+        find_source("first5.0/efficientnet_lite0", NONE)
+    with pytest.raises(UserError, match=r"first1\.3/\S+ asks for 3 blocks of stage 2, which has 3: ask for fewer, or"):
+        plan_of("first1.3/house/resnet20_cifar")
+    with pytest.raises(UserError, match="asks for 1 blocks of stage 9, which has 1"):
+        plan_of("first8.1/timm/tf_efficientnet_lite0")  # its norm and pooling are no blocks
     with pytest.raises(UserError, match="no stages of torch layers"):
         find_source("first2/mine", Backbones(own={"mine": {"path": "x.onnx", "architecture": "onnx"}}))
     with pytest.raises(UserError, match="has 4: ask for fewer"):

@@ -121,7 +121,7 @@ def check_student(parameters: dict[str, Any]) -> None:
     if known is not None and not known.trainable:
         raise UserError(
             f"medical_distillation.student is {student!r}, which exists only as a graph: nothing of it can learn or be "
-            "exported. Name a network of layers, for instance first5/efficientnet_lite0."
+            "exported. Name a network of layers, for instance first5.1/efficientnet_lite0."
         )
 
 

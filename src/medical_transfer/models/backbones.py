@@ -3,8 +3,8 @@
 `SOURCES` is the menu. Beside it `torchvision/<name>` (also `torchvision/<name>@<WEIGHTS>`) and `timm/<name>` stand for
 everything that those libraries publish, `random/<architecture>` for them and the house's own untrained; the files of a
 weights folder carry their file's name, and own checkpoints the name of their YAML entry. `a+b` is the features of the
-sources a and b side by side, `first4/a` the first four stages of a, `at96/a` a on smaller pictures. Looking a source up
-imports no torch, unless its name asks a library.
+sources a and b side by side, `first4/a` the first four stages of a, `first4.1/a` these and a block more, `at96/a` a on
+smaller pictures. Looking a source up imports no torch, unless its name asks a library.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 `first4/<source>` is what the first four stages of its trunk give, averaged over the picture. Late stages hold most
 parameters (EfficientNet-lite0: 3.1 of 3.4 million behind the fifth stage), early ones are what transfers best to
-another domain (Raghu et al. 2019, "Transfusion", section 5). `at112/<source>` shrinks each picture to 112 pixels before
-its first layer, so that it sees the same pictures as its teacher and computes less. Both may be joined:
-`at112/first4/<source>`.
+another domain (Raghu et al. 2019, "Transfusion", section 5). `first5.1/<source>` adds the first block of the sixth
+stage, where whole stages are too coarse a step. `at112/<source>` shrinks each picture to 112 pixels before its first
+layer, so that it sees the same pictures as its teacher and computes less. Both may be joined: `at112/first4/<source>`.
 """
 
 from __future__ import annotations
@@ -16,28 +16,35 @@ from typing import NamedTuple
 from medical_transfer.models.source import Source
 from medical_transfer.types import UserError
 
-_DERIVED = re.compile(r"(first|at)([0-9]+)/(.+)")
+_DERIVED = re.compile(r"(?:(first)([0-9]+)(?:\.([0-9]+))?|(at)([0-9]+))/(.+)")
 SMALLEST = 16
 """Pixels of a side below which no network sees anything."""
 
 
 class Derived(NamedTuple):
-    """How a name derives from another: `first` stages or `at` pixels, how many, and the name behind it."""
+    """How a name derives from another: `first` stages or `at` pixels, how many, and the name behind it.
+
+    `blocks` are those of one more stage; None: only whole stages.
+    """
 
     kind: str
     number: int
     of: str
+    blocks: int | None = None
 
     @property
     def prefix(self) -> str:
         """What stands before the other name."""
-        return f"{self.kind}{self.number}/"
+        return f"{self.kind}{self.number}{'' if self.blocks is None else f'.{self.blocks}'}/"
 
 
 def derived(name: str) -> Derived | None:
     """What a name of a source or architecture asks for; None: the network as it is."""
     found = _DERIVED.fullmatch(name)
-    return Derived(found.group(1), int(found.group(2)), found.group(3)) if found else None
+    if found is None:
+        return None
+    first, stages, blocks, at, pixels, of = found.groups()
+    return Derived(first or at, int(stages or pixels), of, int(blocks) if blocks else None)
 
 
 def whole_of(name: str) -> str:
@@ -57,6 +64,8 @@ def derived_source(asked: Derived, other: Source) -> Source:
         reason = "it has no stages of torch layers"
     elif asked.number < (1 if asked.kind == "first" else SMALLEST):
         reason = "one stage is the least" if asked.kind == "first" else f"{SMALLEST} pixels are the least"
+    elif asked.blocks == 0:
+        reason = f"one block more is the least, and without any it is 'first{asked.number}/{other.name}'"
     if reason:
         raise UserError(f"There is no source '{asked.prefix}{other.name}' ({reason}): name another one.")
     name, architecture = asked.prefix + other.name, asked.prefix + other.architecture

@@ -222,6 +222,18 @@ def _stage(network: nn.Module, parts: Sequence[str], *, first: bool) -> Stage:
     return Stage(name=name, parts=tuple(parts), parameters=owned)
 
 
+def blocks_of(network: nn.Module, stage: Stage) -> list[list[str]]:
+    """The parts of a stage by blocks: a plain `Sequential` is opened; a norm or pooling joins the block before it."""
+    parts = [inner for part in stage.parts for inner in _opened(network, part)]
+    blocks = _merge(range(len(parts)), begins=lambda index: _begins_stage(network, parts[index]))
+    return [[parts[index] for index in block] for block in blocks]
+
+
+def _opened(network: nn.Module, part: str) -> list[str]:
+    module = None if part in FUNCTIONS else network.get_submodule(part)
+    return [f"{part}.{name}" for name, _ in module.named_children()] if type(module) is nn.Sequential else [part]
+
+
 # --- networks that are kept whole -------------------------------------------------------------------------------------
 
 
