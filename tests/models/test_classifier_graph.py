@@ -178,6 +178,18 @@ def test_a_prediction_does_not_hang_on_cores_or_on_what_is_asked_beside_it(
     np.testing.assert_allclose(graph.probabilities(images[:2]), alone[:2], atol=1e-6)
 
 
+def test_each_core_takes_images_by_itself(exported: ShippedGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(every_core, "cores", lambda: 3)
+    graph, calls = open_shipped(Path(exported.origin)), []
+    run = graph.graph.alone.run
+    monkeypatch.setattr(
+        graph.graph.alone, "run", lambda names, feed: calls.append(len(feed["pixels"])) or run(names, feed)
+    )
+    graph.probabilities(pixels(7, seed=9)[0])
+    assert sorted(calls) == [1, 3, 3]
+    assert graph.graph.alone.get_session_options().intra_op_num_threads == 1
+
+
 def test_pixels_of_another_kind_are_refused(exported: ShippedGraph) -> None:
     for wrong in (np.zeros((1, 3, SIZE, SIZE), np.uint8), np.zeros((1, SIZE, SIZE, 3), np.float32)):
         with pytest.raises(UserError, match=r"takes uint8 pixels of shape \(N, 16, 16, 3\)"):

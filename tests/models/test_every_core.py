@@ -108,9 +108,15 @@ def test_a_graph_of_fixed_number_is_one_call(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found, expected)
 
 
-@given(images=st.integers(1, 70), side=st.sampled_from([1, 28, 64, 160, 161, 300]), workers=st.integers(1, 80))
-def test_pieces_are_all_images_in_order_and_leave_no_core_idle(images, side, workers):
-    given_images = np.broadcast_to(np.arange(images, dtype=np.float32)[:, None, None, None], (images, 3, side, side))
+@given(
+    images=st.integers(1, 70),
+    side=st.sampled_from([1, 28, 64, 160, 161, 300]),
+    workers=st.integers(1, 80),
+    channels_last=st.booleans(),
+)
+def test_pieces_are_all_images_in_order_and_leave_no_core_idle(images, side, workers, channels_last):
+    shape = (side, side, 3) if channels_last else (3, side, side)
+    given_images = np.broadcast_to(np.arange(images, dtype=np.float32)[:, None, None, None], (images, *shape))
     pieces = _pieces(given_images, workers)
     assert [int(image[0, 0, 0]) for piece in pieces for image in piece] == list(range(images))
     assert all(len(piece) == 1 or len(piece) * 3 * side**2 <= AT_ONCE for piece in pieces)

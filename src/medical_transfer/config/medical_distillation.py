@@ -25,8 +25,8 @@ class MedicalDistillation(Block):
     """The pipeline `medical_distillation`. The loss and its weights are `training.distill`'s."""
 
     student: str = "first5.1/efficientnet_lite0"
-    """A source, as in `transferability.sources`; `first5.1/<source>` is the first five stages of one and the first block
-    of its sixth."""
+    """A source, as in `transferability.sources`; `first5.1/<source>` is the first five stages of one and one block of
+    its sixth."""
     freeze: Literal["all", "partial", "none"] = "partial"
     """What of the student does not learn, as `model.freeze`."""
     trainable_stages: int = Field(default=2, ge=1)
