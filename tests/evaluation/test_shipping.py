@@ -108,7 +108,9 @@ def test_a_loss_beyond_the_bounds_ships_the_floats_and_warns(site, tmp_path: Pat
     """Calibrated on black pictures, so that real ones are clipped."""
     model, manifest, cache = site
     quantise = shipping.quantise
-    monkeypatch.setattr(shipping, "quantise", lambda a, b, c, images: quantise(a, b, c, np.zeros_like(images)))
+    monkeypatch.setattr(
+        shipping, "quantise", lambda a, b, c, images, **kw: quantise(a, b, c, np.zeros_like(images), **kw)
+    )
     with caplog.at_level(logging.WARNING):
         ship(
             model,

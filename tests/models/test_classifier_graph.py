@@ -225,7 +225,9 @@ def test_a_model_on_a_bare_graph_is_refused(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def int8(exported: ShippedGraph) -> ShippedGraph:
     path = Path(exported.origin)
-    return open_shipped(quantise(path, path.with_name("q.onnx"), exported.card, pixels(48, seed=5)[0]))
+    return open_shipped(
+        quantise(path, path.with_name("q.onnx"), exported.card, pixels(48, seed=5)[0], convolutions_in_floats=3)
+    )
 
 
 def test_eight_bits_are_close_smaller_and_say_so(exported: ShippedGraph, int8: ShippedGraph) -> None:
@@ -254,13 +256,22 @@ def test_the_ends_stay_in_floats_and_each_channel_between_has_its_scale(int8: Sh
     assert set(layer.input[1:]) <= floats
 
 
+@pytest.mark.parametrize("number", [0, 12, 99])
+def test_as_many_convolutions_stay_in_floats_as_are_asked_for(
+    exported: ShippedGraph, tmp_path: Path, number: int
+) -> None:
+    seen = pixels(16, seed=5)[0]
+    path = quantise(Path(exported.origin), tmp_path / "q.onnx", exported.card, seen, convolutions_in_floats=number)
+    assert len(weights_of(str(path))) == max(0, 21 - number)
+
+
 def test_what_rounding_shifts_on_average_is_taken_off(exported: ShippedGraph, int8: ShippedGraph) -> None:
     calibration = pixels(48, seed=5)[0]
     shift_C = logit_shift(
         exported.probabilities(calibration), int8.probabilities(calibration), exported.card.temperature
     )
     raw = Path(int8.origin).with_name("raw.onnx")
-    quantised_graph._quantise(Path(exported.origin), raw, calibration)
+    quantised_graph._quantise(Path(exported.origin), raw, calibration, 3)
     put_card(raw, exported.card)
     before_C = logit_shift(
         exported.probabilities(calibration),

@@ -15,6 +15,9 @@ class Int8(Block):
 
     calibration_images: int = Field(default=128, ge=8)
     """So many training images, evenly over classes, show the ranges of activations."""
+    convolutions_in_floats: int = Field(default=12, ge=0)
+    """So many of the first convolutions are not rounded: they have few weights, and what they round goes through all
+    behind them."""
     max_auroc_loss: float = Field(default=0.01, ge=0, lt=1)
     """Most AUROC that it may lose; where it loses more, the floats are shipped and a warning says so."""
     max_disagreement: float = Field(default=0.03, ge=0, le=1)

@@ -68,7 +68,8 @@ def ship(
     drawn_n = evenly_over_classes(train.labels_N, bounds.calibration_images, generator(seed, "int8/calibration"))
     paths: dict[Engine, Path] = {engine: folder / name for engine, name in GRAPH_FILES.items()}
     export_shipped(shipped, card, paths["onnx"])
-    quantise(paths["onnx"], paths["int8"], card, cache.pixels_NSS3[train.slots_N[drawn_n]])
+    seen_NSS3, in_floats = cache.pixels_NSS3[train.slots_N[drawn_n]], bounds.convolutions_in_floats
+    quantise(paths["onnx"], paths["int8"], card, seen_NSS3, convolutions_in_floats=in_floats)
     pixels_NSS3 = cache.pixels_NSS3[val.slots_N]
     by_torch, by_graph = in_torch(shipped, pixels_NSS3), _in_graphs(paths, pixels_NSS3)
     exact, rounded = agreement(by_torch, by_graph["onnx"], card), agreement(by_graph["onnx"], by_graph["int8"], card)
@@ -122,8 +123,8 @@ def what_is_lost(auroc_lost: float, disagreement: float, bounds: Int8) -> str | 
     if not found:
         return None
     return (
-        f"The int8 model is not shipped: on validation images {' and '.join(found)}. The float model is kept. More "
-        "calibration images (medical_distillation.int8.calibration_images) may help."
+        f"The int8 model is not shipped: on validation images {' and '.join(found)}. The float model is kept. A "
+        "higher medical_distillation.int8.convolutions_in_floats or calibration_images may help."
     )
 
 

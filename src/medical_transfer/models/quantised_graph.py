@@ -32,13 +32,13 @@ from medical_transfer.runtime.files import atomic_path
 
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "MaxPool", "GlobalAveragePool")
 """Operations of the network; the calibrated softmax behind them stays in floats."""
-FIRST_IN_FLOATS = 3
-"""Convolutions: a stem, and the first separable one with its two halves."""
 BATCH = 16
 """Calibration images at once."""
 
 
-def quantise(graph: Path, path: Path, card: GraphCard, pixels_NSS3: NDArray[np.uint8]) -> Path:
+def quantise(
+    graph: Path, path: Path, card: GraphCard, pixels_NSS3: NDArray[np.uint8], *, convolutions_in_floats: int
+) -> Path:
     """Write the int8 twin of an exported graph, with its card.
 
     Args:
@@ -46,19 +46,20 @@ def quantise(graph: Path, path: Path, card: GraphCard, pixels_NSS3: NDArray[np.u
         path: file to write.
         card: what the float graph says.
         pixels_NSS3: training images on which ranges of activations and the shift of the logits are measured.
+        convolutions_in_floats: so many of the first ones are not rounded.
 
     Raises:
         UserError: where the graph is no classifier with a linear last layer.
     """
     with atomic_path(path) as temporary:
-        _quantise(graph, temporary, pixels_NSS3)
+        _quantise(graph, temporary, pixels_NSS3, convolutions_in_floats)
         put_card(temporary, card.model_copy(update={"precision": "int8"}))
         exact_NC, rounded_NC = (open_shipped(each).probabilities(pixels_NSS3) for each in (graph, temporary))
         add_to_bias(temporary, logit_shift(exact_NC, rounded_NC, card.temperature))
     return path
 
 
-def _quantise(graph: Path, path: Path, pixels_NSS3: NDArray[np.uint8]) -> None:
+def _quantise(graph: Path, path: Path, pixels_NSS3: NDArray[np.uint8], convolutions_in_floats: int) -> None:
     from onnxruntime import quantization  # noqa: PLC0415 - a second that only this should pay
     from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: PLC0415
 
@@ -75,16 +76,16 @@ def _quantise(graph: Path, path: Path, pixels_NSS3: NDArray[np.uint8]) -> None:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             op_types_to_quantize=list(QUANTISED),
-            nodes_to_exclude=_in_floats(prepared),
+            nodes_to_exclude=_in_floats(prepared, convolutions_in_floats),
             calibrate_method=quantization.CalibrationMethod.MinMax,
         )
 
 
-def _in_floats(prepared: Path) -> list[str]:
-    """Names of the nodes that are not rounded."""
+def _in_floats(prepared: Path, first: int) -> list[str]:
+    """Names of the nodes that are not rounded: the `first` convolutions and the last layer."""
     graph = onnx.load(prepared)
     convolutions = [str(node.name) for node in graph.graph.node if node.op_type == "Conv"]
-    return [*convolutions[:FIRST_IN_FLOATS], str(last_layer(graph).name)]
+    return [*convolutions[:first], str(last_layer(graph).name)]
 
 
 def _reader(pixels_NSS3: NDArray[np.uint8]) -> Any:
