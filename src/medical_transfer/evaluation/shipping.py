@@ -68,9 +68,8 @@ def ship(
     drawn_n = evenly_over_classes(train.labels_N, bounds.calibration_images, generator(seed, "int8/calibration"))
     paths: dict[Engine, Path] = {engine: folder / name for engine, name in GRAPH_FILES.items()}
     export_shipped(shipped, card, paths["onnx"])
-    seen_NSS3, in_floats = cache.pixels_NSS3[train.slots_N[drawn_n]], bounds.convolutions_in_floats
-    quantise(paths["onnx"], paths["int8"], card, seen_NSS3, convolutions_in_floats=in_floats)
-    pixels_NSS3 = cache.pixels_NSS3[val.slots_N]
+    seen_NSS3, pixels_NSS3 = (cache.pixels_NSS3[slots_n] for slots_n in (train.slots_N[drawn_n], val.slots_N))
+    quantise(paths["onnx"], paths["int8"], card, seen_NSS3, convolutions_in_floats=bounds.convolutions_in_floats)
     by_torch, by_graph = in_torch(shipped, pixels_NSS3), _in_graphs(paths, pixels_NSS3)
     exact, rounded = agreement(by_torch, by_graph["onnx"], card), agreement(by_graph["onnx"], by_graph["int8"], card)
     _check_exact(exact, model)
