@@ -50,6 +50,11 @@ def evaluation(**changes: Any) -> dict[str, Any]:
     return deepcopy(told) | changes
 
 
+def rounded_by(auroc_lost: float | None) -> dict[str, Any]:
+    export = evaluation()["export"]
+    return export | {"onnx_and_int8": export["onnx_and_int8"] | {"auroc_lost": auroc_lost}}
+
+
 def costs(**images_per_s: float) -> dict[str, Any]:
     found = {}
     for name, speed in (SPEED | images_per_s).items():
@@ -115,6 +120,8 @@ CASES = {
     "no lead": (evaluation(gap_closed={"auroc": None}), None, ["there was no lead to make up"]),
     "slow int8": (evaluation(), costs(int8=80.0), ["int8 file is slower here (4.0 times the teacher)"]),
     "a slow student": (evaluation(), costs(onnx=60.0), ["predicts 3.0 times", "at least 5 times; missed"]),
+    "int8 ranks better": (evaluation(export=rounded_by(-0.0014)), None, ["otherwise and gains 0.0014 of AUROC"]),
+    "no AUROC": (evaluation(export=rounded_by(None)), None, ["otherwise, and its loss of AUROC is not defined."]),
     "floats": (
         evaluation(export=evaluation()["export"] | {"shipped": "onnx", "warning": "It loses."}),
         None,

@@ -109,11 +109,16 @@ def _of_shipping(export: Mapping[str, Any]) -> str:
     said = (
         f"On {count_text(exact['images'])} validation images the ONNX file's probabilities differ from torch's by "
         f"{exact['largest']:.1g} at most, and those of int8 from ONNX by {rounded['largest']:.2g}; int8 decides "
-        f"{rounded['disagreement']:.1%} of them otherwise and loses {decimal_text(rounded['auroc_lost'], digits=4)} of "
-        "AUROC."
+        f"{rounded['disagreement']:.1%} of them otherwise{_lost(rounded['auroc_lost'])}."
     )
     kept = " Int8 is within its bounds." if export["warning"] is None else " Int8 is not shipped, the floats are kept."
     return said + kept
+
+
+def _lost(auroc: float | None) -> str:
+    if auroc is None:
+        return ", and its loss of AUROC is not defined"
+    return f" and {'gains' if auroc < 0 else 'loses'} {decimal_text(abs(auroc), digits=4)} of AUROC"
 
 
 def _goal(reached: bool, words: str) -> str:  # noqa: FBT001 - reads as a sentence
