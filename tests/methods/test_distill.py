@@ -13,6 +13,10 @@ from torch import nn
 
 import toy
 from medical_transfer.losses.attention_transfer import attention_transfer
+from medical_transfer.losses.dist import relations
+from medical_transfer.losses.dkd import decoupled_divergence
+from medical_transfer.losses.kd import soft_divergence
+from medical_transfer.losses.logit_standardisation import standardised
 from medical_transfer.losses.rkd import angle_relation, distance_relation
 from medical_transfer.models.teacher import Teacher, map_of
 from medical_transfer.training.produce import undo_class_weights
@@ -140,6 +144,14 @@ def test_features_and_maps_are_compared_with_their_weights():
         assert terms.parts["angle"].item() == pytest.approx(angle_relation(*features).item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("name", [weight.removesuffix("_weight") for weight in FEATURES])
+def test_what_is_compared_reaches_the_students_trunk(name):
+    method, batch = started(FEATURES)
+    method.losses(batch, 0.0).parts[name].backward()
+    first = next(method.classifier.trunk.parameters())
+    assert first.grad.abs().max() > 0
+
+
 def test_the_regressor_learns_with_the_student_and_is_not_predicted_with():
     method = toy.distilling(toy.classifier(), freeze="none", own={"hints_weight": 1.0})
     head, trunk = method.phases()
@@ -196,6 +208,32 @@ def test_dist_says_what_it_leaves_out_with_two_classes(caplog):
     with caplog.at_level(logging.INFO, logger="medical_transfer"):
         toy.distilling(toy.classifier(), own={"loss": "dist"})
     assert any("compares images within a class only" in message for message in caplog.messages)
+
+
+OWN_WEIGHTS = {"dkd": {"target_weight": 2.0, "others_weight": 3.0}, "dist": {"inter_weight": 2.0, "intra_weight": 0.5}}
+CHOICES = {
+    "kd": lambda student, teacher, _: soft_divergence(student, teacher, temperature=2.0),
+    "dkd": lambda student, teacher, labels: decoupled_divergence(
+        student, teacher, labels, temperature=2.0, **OWN_WEIGHTS["dkd"]
+    ),
+    "dist": lambda student, teacher, _: relations(student, teacher, temperature=2.0, **OWN_WEIGHTS["dist"]),
+}
+
+
+@pytest.mark.parametrize("standard", [False, True])
+@pytest.mark.parametrize("loss", CHOICES)
+def test_the_teachers_part_is_the_loss_that_was_chosen(loss, standard):
+    method, batch = started(
+        {"loss": loss, "standardised": standard, "temperature": 2.0, **OWN_WEIGHTS},
+        network=toy.classifier(dropout=0, classes=3),
+    )
+    labels_N = batch.rows_N % 3
+    logits = torch.randn(2, BATCH, 3, generator=torch.Generator().manual_seed(0))
+    student, teacher = (standardised(each) for each in logits) if standard else logits
+    expected = CHOICES[loss](student, teacher, labels_N)
+    assert method.soft(*logits, labels_N).item() == pytest.approx(expected.item(), rel=1e-6)
+    others = [name for name in CHOICES if name != loss]
+    assert all(abs(CHOICES[name](student, teacher, labels_N).item() - expected.item()) > 0.01 for name in others)
 
 
 @pytest.mark.parametrize("own", [{"loss": "dist"}, {"loss": "dkd", "standardised": True}])

@@ -46,6 +46,23 @@ def test_parameters_and_compression_are_the_chapters():
     assert f"{sum(teacher.values()) / sum(student.values()):.2f}x" == "17.30x"
 
 
+CONVOLUTION, LINEAR = ["Conv2d", "ReLU"], ["Linear", "ReLU"]
+LAYERS = {
+    "chapter_teacher": [
+        *2 * [*2 * CONVOLUTION, "MaxPool2d"],
+        *["AdaptiveAvgPool2d", "Flatten", *LINEAR, "Dropout", "Linear"],
+    ],
+    "chapter_student": [*2 * [*CONVOLUTION, "MaxPool2d"], *["AdaptiveAvgPool2d", "Flatten", *LINEAR, "Linear"]],
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_are_the_chapters_in_its_order(name):
+    layers = list(build_architecture(f"house/{name}", classes=10).features)
+    assert [type(layer).__name__ for layer in layers] == LAYERS[name]
+    assert {layer.p for layer in layers if isinstance(layer, nn.Dropout)} <= {0.5}
+
+
 @pytest.mark.parametrize(
     ("name", "channels"), [("chapter_teacher", (128, 128, 256, 256)), ("chapter_student", (32, 64))]
 )
