@@ -104,6 +104,19 @@ def test_both_files_and_what_was_found(site, tmp_path: Path) -> None:
     assert (facts["shipped"], facts["warning"], facts["calibration_images"]) == ("int8", None, 8)
 
 
+def test_ranges_are_seen_on_training_images_alone(site, tmp_path: Path, monkeypatch) -> None:
+    model, manifest, cache = site
+    quantise, given = shipping.quantise, []
+    monkeypatch.setattr(
+        shipping, "quantise", lambda a, b, c, images, **kw: given.append(images) or quantise(a, b, c, images, **kw)
+    )
+    ship(model, manifest, cache, BOUNDS, folder=tmp_path, seed=0)
+    training = {image.tobytes() for image in cache.pixels_NSS3[:24]}
+    shown = {image.tobytes() for image in given[0]}
+    assert len(shown) == BOUNDS.calibration_images
+    assert shown <= training
+
+
 def test_a_loss_beyond_the_bounds_ships_the_floats_and_warns(site, tmp_path: Path, caplog, monkeypatch) -> None:
     """Calibrated on black pictures, so that real ones are clipped."""
     model, manifest, cache = site

@@ -86,6 +86,16 @@ def test_pairing_makes_intervals_of_like_models_narrow() -> None:
     assert found["to_teacher"]["student_alone"]["metrics"]["auroc"]["high"] > 0
 
 
+def test_each_model_is_judged_at_its_own_threshold() -> None:
+    classes = ("ill", "well")
+    tables = {name: table(classes, 4) for name in NAMES}
+    thresholds = dict(zip(NAMES, (0.2, 0.5, 0.8), strict=True))
+    cards = {name: card(classes, positive_class="ill", threshold=each) for name, each in thresholds.items()}
+    models = judge(tables, cards, minority="ill", config=CONFIG, seed=0)["models"]
+    assert {name: models[name]["about"]["threshold"] for name in NAMES} == thresholds
+    assert len({models[name]["test"]["sensitivity"]["estimate"] for name in NAMES}) == len(NAMES)
+
+
 @pytest.mark.parametrize(
     ("teacher", "alone", "distilled", "share"),
     [(0.9, 0.8, 0.85, 0.5), (0.9, 0.8, 0.95, 1.5), (0.9, 0.8, 0.7, -1.0), (0.8, 0.8, 0.9, None), (0.7, 0.8, 0.9, None)],

@@ -80,6 +80,7 @@ def test_the_teacher_is_in_eval_mode_learns_nothing_and_is_no_part_of_what_is_sa
     after = teacher.members[0].state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert not any(module.training for module in teacher.members[0].modules())
+    assert not any(parameter.requires_grad for parameter in teacher.members[0].parameters())
     assert set(method.state_dict()) == {f"classifier.{name}" for name in method.classifier.state_dict()}
 
 
@@ -124,6 +125,16 @@ def test_several_teachers_are_the_mean_of_their_logits():
         torch.testing.assert_close(told["features"], torch.cat([each.features(images) for each in members], dim=1))
     geometric = torch.stack([each(images).div(3).softmax(dim=1) for each in members]).log().mean(dim=0).softmax(dim=1)
     torch.testing.assert_close(told["logits"].div(3).softmax(dim=1), geometric.detach())
+
+
+def test_answers_from_features_are_without_dropout():
+    """Cached views are judged without `see`, so that no other step puts the head into eval mode."""
+    network = toy.classifier(seed=5, dropout=0.5)
+    features_ND = torch.randn(4, network.trunk.feature_dim, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = network.eval().head(network.standardise(features_ND))
+    network.train()
+    torch.testing.assert_close(Teacher([network]).judge([features_ND])["logits"], expected)
 
 
 def test_features_and_maps_are_compared_with_their_weights():
