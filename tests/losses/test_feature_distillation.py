@@ -95,3 +95,11 @@ def test_relations_see_through_rotation_and_shift():
     moved = teacher @ turned + 4
     assert angle_relation(moved, teacher).item() == pytest.approx(0, abs=1e-12)
     assert distance_relation(moved, teacher).item() == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("relation", [distance_relation, angle_relation])
+def test_relations_keep_their_digits_far_from_zero(relation):
+    student, teacher = (drawn(5, width).float() + 2e3 for width in (3, 6))
+    exact = relation(student.double(), teacher.double()).item()
+    assert exact > 0.01
+    assert relation(student, teacher).item() == pytest.approx(exact, rel=1e-3)
