@@ -75,6 +75,11 @@ def exported(saved: Path) -> ShippedGraph:
     return open_shipped(export_shipped(*load_shipped(saved), saved / "model.onnx"))
 
 
+def test_views_share_their_weights(exported: ShippedGraph, saved: Path) -> None:
+    stored = (saved / "model.safetensors").stat().st_size
+    assert Path(exported.origin).stat().st_size < 1.5 * stored < (1 + len(FLIPS)) * stored
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(n=st.integers(1, 9), seed=st.integers(0, 2**16), flat=st.booleans())
 def test_the_graph_gives_the_probabilities_of_torch(exported: ShippedGraph, saved: Path, n: int, seed: int, flat: bool):
@@ -252,8 +257,10 @@ def test_the_ends_stay_in_floats_and_each_channel_between_has_its_scale(int8: Sh
     assert all((largest >= 126).all() for largest in per_channel)  # each channel uses its range
     graph = onnx.load(int8.origin)
     floats = {each.name for each in graph.graph.initializer if each.data_type == onnx.TensorProto.FLOAT}
-    layer = last_layer(graph)
-    assert set(layer.input[1:]) <= floats
+    layers = [node for node in graph.graph.node if node.op_type == "Gemm"]
+    assert len(layers) == 1 + len(FLIPS)  # one view after the other
+    assert {tuple(node.input[1:]) for node in layers} == {tuple(last_layer(graph).input[1:])}
+    assert set(layers[0].input[1:]) <= floats
 
 
 @pytest.mark.parametrize("number", [0, 12, 99])

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
 
 from medical_transfer.models.classifier import Normalise
 from medical_transfer.models.freezing import freeze
-from medical_transfer.models.onnx_source import export_trunk, graph_session
+from medical_transfer.models.onnx_source import export_trunk, graph_session, write_graph
 from medical_transfer.models.preprocessing import Preprocessing
 from medical_transfer.types import UserError
 
@@ -26,6 +27,32 @@ def test_onnx_runtime_agrees_with_torch(trunk_of, tmp_path, architecture):
             (found,) = session.run(["features"], {"images": images.numpy()})
             np.testing.assert_allclose(found, trunk(images).numpy(), atol=1e-4, rtol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["trunk.onnx"]
+
+
+def test_padding_is_no_arithmetic_of_the_graph(trunk_of, tmp_path):
+    """'Same' padding is known when a graph is written, as the picture's size is."""
+    path = export_trunk(trunk_of("timm/tf_efficientnet_lite0"), size=64, path=tmp_path / "trunk.onnx")
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert "Pad" in kinds
+    assert kinds.isdisjoint({"Shape", "Gather", "Ceil"})
+
+
+class SequenceFirst(nn.Module):
+    """N is the second size of what it works on, as in `nn.MultiheadAttention`."""
+
+    def forward(self, x):
+        x = x.flatten(2).permute(2, 0, 1)
+        positions, n, channels = x.shape
+        return x.reshape(positions, n * channels).reshape(positions, n, channels).mean(dim=0)
+
+
+def test_the_number_of_images_stays_free_wherever_it_stands(tmp_path):
+    session = opened(
+        write_graph(SequenceFirst(), torch.rand(2, 3, 8, 8), tmp_path / "x.onnx", given="x", outputs=("y",))
+    )
+    images = torch.rand(5, 3, 8, 8)
+    (found,) = session.run(None, {"x": images.numpy()})
+    np.testing.assert_allclose(found, images.mean(dim=(2, 3)).numpy(), atol=1e-6)
 
 
 class TwoCuts(nn.Module):

@@ -34,12 +34,13 @@ class Shipped(nn.Module):
         self.temperature, self.symmetries = temperature, symmetries
 
     def forward(self, pixels_NSS3: Tensor) -> Tensor:
-        """Calibrated probabilities (N, C) of RGB pixels (N, S, S, 3) uint8."""
+        """Calibrated probabilities (N, C) of RGB pixels (N, S, S, 3) uint8.
+
+        One view after the other: what all of them leave between two layers outgrows a core's cache.
+        """
         images = pixels_NSS3.permute(0, 3, 1, 2).float() / 255
         views = [images, *(images.flip(FLIPPED_AXES[symmetry]) for symmetry in self.symmetries)]
-        log_VNC = torch.log_softmax(self.classifier(torch.cat(views)), dim=1).reshape(
-            len(views), -1, self.classifier.classes
-        )
+        log_VNC = torch.stack([torch.log_softmax(self.classifier(view), dim=1) for view in views])
         # the logarithm of the mean probability; its constant, log V, falls out of the softmax
         return torch.softmax(torch.logsumexp(log_VNC, dim=0) / self.temperature, dim=1)
 

@@ -6,14 +6,16 @@ Shapes: images (N, 3, S, S) float32, features (N, D) float32; N is free, S is fi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import torch
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
+from torch.overrides import TorchFunctionMode
 
 from medical_transfer.runtime.files import atomic_path
 from medical_transfer.types import UserError
@@ -69,7 +71,7 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, *, given: str, o
         UserError: where ONNX has no such operation; it names it.
     """
     modes = [(part, part.training) for part in module.modules()]
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    with atomic_path(path) as temporary, warnings.catch_warnings(), _FixedMaps():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", TracerWarning)  # shapes are read as constants; only N is free
         warnings.filterwarnings("ignore", message="Constant folding")  # sums that are done at every run, no less true
@@ -93,6 +95,25 @@ def write_graph(module: nn.Module, example: Tensor, path: Path, *, given: str, o
             for part, mode in modes:
                 part.training = mode
     return path
+
+
+class _FixedMaps(TorchFunctionMode):
+    """Heights and widths of maps (N, K, H, W) are plain numbers while a graph is traced; N stays free.
+
+    A network that pads by them ('same', as EfficientNet-lite does) would write the arithmetic into its graph, where it
+    is done again for every image and keeps ONNX Runtime from joining the padding with the convolution behind it.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if func in _SIZES and isinstance(found, tuple) and len(found) == 4:
+            return (*found[:2], int(found[2]), int(found[3]))
+        return found
+
+
+_SIZES = (Tensor.size, Tensor.shape.__get__)  # type: ignore[attr-defined]  # a descriptor of C
 
 
 def _first_line(error: Exception) -> str:

@@ -32,8 +32,6 @@ from medical_transfer.runtime.files import atomic_path
 
 QUANTISED = ("Conv", "Gemm", "MatMul", "Add", "Mul", "Clip", "Relu", "MaxPool", "GlobalAveragePool")
 """Operations of the network; the calibrated softmax behind them stays in floats."""
-BATCH = 16
-"""Calibration images at once."""
 
 
 def quantise(
@@ -82,23 +80,23 @@ def _quantise(graph: Path, path: Path, pixels_NSS3: NDArray[np.uint8], convoluti
 
 
 def _in_floats(prepared: Path, first: int) -> list[str]:
-    """Names of the nodes that are not rounded: the `first` convolutions and the last layer."""
+    """Names of the nodes that are not rounded: the `first` convolutions and the last layer, once for each view."""
     graph = onnx.load(prepared)
-    convolutions = [str(node.name) for node in graph.graph.node if node.op_type == "Conv"]
-    return [*convolutions[:first], str(last_layer(graph).name)]
+    weights = dict.fromkeys(node.input[1] for node in graph.graph.node if node.op_type == "Conv")
+    kept = {*list(weights)[:first], last_layer(graph).input[1]}
+    return [str(node.name) for node in graph.graph.node if not kept.isdisjoint(node.input)]
 
 
 def _reader(pixels_NSS3: NDArray[np.uint8]) -> Any:
-    """The images in batches, as ONNX Runtime asks for them."""
+    """The images one by one, as ONNX Runtime asks for them: it holds all that each leaves between the layers."""
     from onnxruntime.quantization import CalibrationDataReader  # noqa: PLC0415
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped base
         def __init__(self) -> None:
-            starts = range(0, len(pixels_NSS3), BATCH)
-            self.batches = iter([{PIXELS: np.ascontiguousarray(pixels_NSS3[s : s + BATCH])} for s in starts])
+            self.images = ({PIXELS: pixels_SS3[None]} for pixels_SS3 in pixels_NSS3)
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            return next(self.batches, None)
+            return next(self.images, None)
 
     return Reader()
 
