@@ -116,6 +116,7 @@ CASES = {
         ["at most 0.01 below; missed)"],
     ),
     "no proof": (evaluation(to_alone=pair(0.002, 0.01)), None, ["not shown here, since the interval holds 0"]),
+    "a narrow proof": (evaluation(to_alone=pair(0.0304, 0.03)), None, ["(+0.0004 to +0.060): it helped"]),
     "harm": (evaluation(to_alone=pair(-0.02)), None, ["it did harm"]),
     "no lead": (evaluation(gap_closed={"auroc": None}), None, ["there was no lead to make up"]),
     "slow int8": (evaluation(), costs(int8=80.0), ["int8 file is slower here (4.0 times the teacher)"]),

@@ -31,8 +31,13 @@ def signed_text(row: Mapping[str, Any]) -> str:
     """A difference with its sign and its interval."""
     if missing(row["estimate"]):
         return "not defined"
-    ends = "" if missing(row["low"]) else f" ({row['low']:+.3f} to {row['high']:+.3f})"
-    return f"{row['estimate']:+.3f}{ends}"
+    ends = "" if missing(row["low"]) else f" ({_signed(row['low'])} to {_signed(row['high'])})"
+    return f"{_signed(row['estimate'])}{ends}"
+
+
+def _signed(value: float) -> str:
+    """Three digits, or one that counts where they would hide on which side of 0 it lies."""
+    return f"{value:+.1g}" if 0 < abs(value) < 0.0005 else f"{value:+.3f}"
 
 
 def ratio_text(ratio: float) -> str:
