@@ -98,7 +98,7 @@ def speed(arguments: argparse.Namespace, scratch: Path) -> dict[str, list[float]
     from medical_transfer.evaluation.predictor import load  # noqa: PLC0415
     from medical_transfer.evaluation.stream import parts_of  # noqa: PLC0415
     from medical_transfer.models.checkpoint import load_checkpoint  # noqa: PLC0415
-    from medical_transfer.models.onnx_source import graph_session  # noqa: PLC0415
+    from medical_transfer.models.onnx_source import INPUT, graph_session  # noqa: PLC0415
     from medical_transfer.models.runner import CHUNK, as_images, fast_runner  # noqa: PLC0415
     from medical_transfer.runtime.cores import cores  # noqa: PLC0415
 
@@ -115,7 +115,7 @@ def speed(arguments: argparse.Namespace, scratch: Path) -> dict[str, list[float]
 
     def forward() -> None:
         for batch in batches:
-            bare.run(None, {bare.get_inputs()[0].name: batch.numpy()})
+            bare.run(None, {INPUT: batch.numpy()})
 
     def predict() -> None:
         shutil.rmtree(scratch / "out", ignore_errors=True)
@@ -147,10 +147,12 @@ def as_torch_writes_it(network: Any, size: int) -> bytes:
     """The graph of torch's exporter, N free."""
     import torch  # noqa: PLC0415
 
+    from medical_transfer.models.onnx_source import INPUT  # noqa: PLC0415
+
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        free = {"input_names": ["images"], "dynamic_axes": {"images": {0: "N"}}}
+        free = {"input_names": [INPUT], "dynamic_axes": {INPUT: {0: "N"}}}
         torch.onnx.export(network.eval(), (torch.zeros(2, 3, size, size),), file, dynamo=False, **free)
     return file.getvalue()
 
